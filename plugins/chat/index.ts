@@ -1,0 +1,120 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import fp from 'fastify-plugin'
+import {
+  ChatAnswerSchema,
+  ChatRequestSchema,
+  ConversationSchema,
+  CreateConversationRequestSchema,
+  SourceSchema
+} from '../../schemas/chat.ts'
+import { errors, Ref } from '../../schemas/common.ts'
+import { createSydneyClient } from '../../src/upstream/sydney/client.ts'
+import { MAX_PROMPT_CHARS } from '../../src/upstream/sydney/constants.ts'
+import { notListed } from '../auth/index.ts'
+import { hangUp } from '../core/hang-up.ts'
+import { type ChatService, createChatService } from './service.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    chat: ChatService
+  }
+}
+
+const routes: FastifyPluginAsyncTypebox = async (fastify) => {
+  fastify.addHook('onRequest', fastify.lifecycle.refuseWhileDraining)
+
+  fastify.post(
+    '/create_conversation',
+    {
+      config: { access: 'credential' },
+      schema: {
+        operationId: 'createConversation',
+        tags: ['chat'],
+        summary: 'Start a conversation',
+        description:
+          'Opens a conversation with Bing for a whitelisted user. Keep what comes back: `POST /chatgpt` wants all of it. Many conversations can run at once and never mix.',
+        security: [],
+        body: Ref(CreateConversationRequestSchema),
+        response: {
+          200: Ref(ConversationSchema),
+          ...errors(400, 401, 403, 413, 415, 429, 500, 502, 503, 504)
+        }
+      }
+    },
+    async (request, reply) =>
+      fastify.chat.create(request.body.userId, AbortSignal.any([hangUp(reply), fastify.lifecycle.stopping]))
+  )
+
+  fastify.post(
+    '/chatgpt',
+    {
+      config: { access: 'credential' },
+      schema: {
+        operationId: 'chat',
+        tags: ['chat'],
+        summary: 'Ask the next question of a conversation',
+        description:
+          'Turns of one conversation never overlap: a second call while one runs is a 409. A repeat of the last answered turn returns the stored answer, marked `Idempotency-Replayed: true`, and asks Bing nothing, so a client that lost a response can safely send the request again. When the caller goes away, the turn is cancelled and the conversation stays usable.',
+        security: [],
+        body: Ref(ChatRequestSchema),
+        response: {
+          200: Ref(ChatAnswerSchema),
+          ...errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504)
+        }
+      }
+    },
+    async (request, reply) => {
+      const { answer, replayed } = await fastify.chat.ask(request.body, {
+        signal: AbortSignal.any([hangUp(reply), fastify.lifecycle.stopping]),
+        onRepeat: (error, attempt) => request.log.warn({ err: error, attempt }, 'turn repeated')
+      })
+      if (replayed) reply.header('idempotency-replayed', 'true')
+      return answer
+    }
+  )
+}
+
+/** Capability: chat sessions (seed A's routes). */
+export default fp(
+  async (fastify) => {
+    const { config, clock, upstream } = fastify
+    for (const schema of [
+      CreateConversationRequestSchema,
+      ConversationSchema,
+      ChatRequestSchema,
+      SourceSchema,
+      ChatAnswerSchema
+    ]) {
+      fastify.addSchema(schema)
+    }
+    const client = createSydneyClient({
+      bingUrl: config.BING_URL,
+      chatUrl: config.BING_CHAT_URL,
+      account: upstream.account,
+      http: upstream.http,
+      proxy: { httpsProxy: config.HTTPS_PROXY, noProxy: config.NO_PROXY },
+      clock
+    })
+    fastify.addHook('onClose', () => client.close())
+    fastify.decorate(
+      'chat',
+      createChatService({
+        client: {
+          create: (signal) => upstream.observe(client.create(signal)),
+          ask: (...args) => upstream.observe(client.ask(...args)),
+          close: () => client.close()
+        },
+        kind: 'sydney',
+        store: fastify.store.conversations,
+        isWhitelisted: fastify.whitelist.has,
+        notListed,
+        clock,
+        timeoutMs: config.CHAT_TIMEOUT_MS,
+        concurrency: config.CHAT_CONCURRENCY,
+        maxPromptChars: MAX_PROMPT_CHARS
+      })
+    )
+    fastify.register(routes)
+  },
+  { name: 'chat', dependencies: ['config', 'errors', 'store', 'upstream', 'lifecycle', 'whitelist-auth'] }
+)

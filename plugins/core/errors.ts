@@ -1,0 +1,112 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { CallerGone, errorBody, GatewayError } from '../../src/errors.ts'
+import { isStoreFault } from '../../src/store/database.ts'
+
+/** What Fastify itself refuses, in the contract's words. */
+const FASTIFY_ERRORS: Record<string, { status: number; message: string }> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: { status: 413, message: 'The body is larger than 1 MiB.' },
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+    status: 415,
+    message: 'This route does not read bodies of this content type.'
+  },
+  FST_ERR_CTP_INVALID_JSON_BODY: { status: 400, message: 'The body is not valid JSON.' },
+  FST_ERR_CTP_EMPTY_JSON_BODY: { status: 400, message: 'The body is empty.' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
+    status: 400,
+    message: 'The body is shorter or longer than its Content-Length.'
+  },
+  FST_ERR_BAD_URL: { status: 400, message: 'The path is not a valid URL path.' }
+}
+
+/** Turns whatever was thrown into the error that the caller sees. The only place that knows Fastify's and the store's errors. */
+export function toGatewayError(error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error
+  if (isStoreFault(error)) {
+    return new GatewayError('service_unavailable_error', "The gateway's store can't be used right now.", {
+      code: 'store_unavailable',
+      retryAfter: 5,
+      cause: error
+    })
+  }
+  const { validation, validationContext, code, statusCode } = (error ?? {}) as Partial<FastifyError>
+  if (validation !== undefined) return invalidField(validation, validationContext)
+  const known = FASTIFY_ERRORS[code ?? '']
+  if (known !== undefined)
+    return new GatewayError('invalid_request_error', known.message, { status: known.status, cause: error })
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500 && code?.startsWith('FST_')) {
+    return new GatewayError('invalid_request_error', 'The request is malformed.', {
+      status: statusCode,
+      cause: error
+    })
+  }
+  return new GatewayError('api_error', 'Internal error.', { cause: error })
+}
+
+function invalidField(validation: NonNullable<FastifyError['validation']>, where = 'body'): GatewayError {
+  const [first] = validation
+  const missing = (first?.params as { missingProperty?: string } | undefined)?.missingProperty
+  const path = (first?.instancePath ?? '').split('/').slice(1)
+  const param = [...path, ...(missing === undefined ? [] : [missing])].join('.')
+  if (param === '')
+    return new GatewayError('invalid_request_error', 'The body must be an object with the documented fields.')
+  const allowed = (first?.params as { allowedValues?: unknown[] } | undefined)?.allowedValues
+  const reason =
+    missing !== undefined
+      ? 'is required'
+      : allowed !== undefined
+        ? `must be one of ${allowed.join(', ')}`
+        : first?.keyword === 'minLength'
+          ? 'must not be empty'
+          : (first?.message ?? 'is invalid')
+  const kind = where === 'body' ? '' : `${where === 'params' ? 'path' : where} parameter `
+  return new GatewayError('invalid_request_error', `${kind}${param} ${reason}.`, { param })
+}
+
+export function sendError(error: GatewayError, reply: FastifyReply): FastifyReply {
+  if (error.retryAfter !== undefined)
+    reply.header('retry-after', String(Math.max(1, Math.ceil(error.retryAfter))))
+  if (error.shouldRetry === false) reply.header('x-should-retry', 'false')
+  return reply
+    .code(error.status)
+    .type('application/json; charset=utf-8')
+    .serializer(JSON.stringify)
+    .send(errorBody(error))
+}
+
+function logError(error: GatewayError, request: FastifyRequest): void {
+  const detail = { err: error, type: error.type, code: error.code ?? undefined }
+  if (error.type === 'api_error') request.log.error(detail, 'request failed')
+  else if (error.status >= 500) request.log.warn(detail, 'request failed')
+  else
+    request.log.info(
+      { type: error.type, code: error.code ?? undefined, param: error.param ?? undefined },
+      'request refused'
+    )
+}
+
+/** One error mapping for every route, unknown ones included. */
+export default fp(
+  async (fastify: FastifyInstance) => {
+    fastify.setErrorHandler((thrown, request, reply) => {
+      if (thrown instanceof CallerGone) {
+        request.log.info('caller left before the answer')
+        return reply.code(499).send()
+      }
+      const error = toGatewayError(thrown)
+      logError(error, request)
+      return sendError(error, reply)
+    })
+    fastify.setNotFoundHandler((request, reply) =>
+      sendError(
+        new GatewayError(
+          'invalid_request_error',
+          `There is no route ${request.method} ${request.url.split('?')[0]}.`,
+          { status: 404 }
+        ),
+        reply
+      )
+    )
+  },
+  { name: 'errors' }
+)

@@ -1,0 +1,76 @@
+import fp from 'fastify-plugin'
+import { GatewayError } from '../../src/errors.ts'
+
+/** How long running requests may go on once the service has been told to stop. */
+export const DRAIN_MS = 10_000
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    lifecycle: {
+      readonly draining: boolean
+      /** Aborts when the time of the running requests is over. Its reason is what their callers are told. */
+      readonly stopping: AbortSignal
+      /** Refuses new work from now on, waits for running requests, and returns when they are done or their time is over. */
+      drain(ms?: number): Promise<void>
+      /** Hook for routes that start new work. */
+      refuseWhileDraining(): Promise<void>
+    }
+  }
+}
+
+/** Graceful stop: readiness goes first, new work is refused, running work gets its time. */
+export default fp(
+  async (fastify) => {
+    const stopping = new AbortController()
+    let draining = false
+    let running = 0
+    let idle = () => {}
+
+    fastify.addHook('onRequest', async (_request, reply) => {
+      running += 1
+      reply.raw.once('close', () => {
+        running -= 1
+        if (running === 0) idle()
+      })
+    })
+
+    fastify.decorate('lifecycle', {
+      get draining() {
+        return draining
+      },
+      stopping: stopping.signal,
+      async drain(ms = DRAIN_MS) {
+        draining = true
+        if (running > 0) {
+          const done = new Promise<void>((resolve) => {
+            idle = resolve
+          })
+          let timer: NodeJS.Timeout | undefined
+          await Promise.race([
+            done,
+            new Promise<void>((resolve) => {
+              timer = setTimeout(resolve, ms)
+            })
+          ])
+          clearTimeout(timer)
+        }
+        stopping.abort(drainingError())
+      },
+      async refuseWhileDraining() {
+        if (draining) throw drainingError()
+      }
+    })
+    fastify.addHook('preClose', async () => {
+      draining = true
+      stopping.abort(drainingError())
+    })
+  },
+  { name: 'lifecycle' }
+)
+
+function drainingError(): GatewayError {
+  return new GatewayError('service_unavailable_error', 'The gateway is shutting down.', {
+    code: 'draining',
+    retryAfter: 5
+  })
+}

@@ -1,0 +1,71 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import fp from 'fastify-plugin'
+import { stringify } from 'yaml'
+import { ErrorSchema } from '../../schemas/common.ts'
+import { packageInfo } from '../../src/config.ts'
+
+const DESCRIPTION = `Turns the operator's own Microsoft account into an HTTP API: chat with Bing, image creation, and video as asynchronous tasks.
+
+Every failure has the same body (\`Error\`); \`type\` and \`code\` are stable. Every answer carries \`x-request-id\`.`
+
+/** OpenAPI 3.1 of the routes as they are served, from their own schemas; Swagger UI under `/docs`. */
+export default fp(
+  async (fastify) => {
+    const { version } = packageInfo()
+    fastify.addSchema(ErrorSchema)
+    await fastify.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: {
+          title: 'bing-gateway',
+          version,
+          description: DESCRIPTION,
+          license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
+          contact: { name: 'bing-gateway', url: 'https://github.com/bing-gateway/bing-gateway' }
+        },
+        servers: [{ url: fastify.config.PUBLIC_URL ?? '/', description: 'This gateway.' }],
+        security: [{ userId: [] }, { bearerName: [] }, {}],
+        tags: [
+          { name: 'chat', description: 'Conversations with Bing.' },
+          { name: 'image', description: 'Image creation.' },
+          { name: 'video', description: 'Video creation.' },
+          { name: 'task', description: 'Creations and how far they are.' },
+          { name: 'service', description: 'The gateway itself.' }
+        ],
+        components: {
+          securitySchemes: {
+            userId: { type: 'apiKey', in: 'header', name: 'X-User-Id', description: 'A whitelisted userId.' },
+            bearerName: {
+              type: 'http',
+              scheme: 'bearer',
+              description: 'A whitelisted userId as bearer value, for clients that always send one.'
+            }
+          }
+        }
+      },
+      refResolver: {
+        buildLocalReference: (schema, _base, _fragment, index) =>
+          typeof schema.$id === 'string' ? schema.$id : `Schema${index}`
+      }
+    })
+    await fastify.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: true,
+      uiConfig: { tryItOutEnabled: true, displayRequestDuration: true, persistAuthorization: true }
+    })
+
+    let yaml: string | undefined
+    fastify.get('/openapi.json', { schema: { hide: true } }, async () => fastify.swagger())
+    fastify.get('/openapi.yaml', { schema: { hide: true } }, async (_request, reply) => {
+      yaml ??= openApiYaml(fastify.swagger())
+      return reply.type('application/yaml; charset=utf-8').send(yaml)
+    })
+  },
+  { name: 'openapi', dependencies: ['config'] }
+)
+
+/** The document as it is committed. */
+export function openApiYaml(document: object): string {
+  return stringify(document, { aliasDuplicateObjects: false, lineWidth: 0 })
+}

@@ -1,0 +1,68 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import fp from 'fastify-plugin'
+import { errors, Ref } from '../../schemas/common.ts'
+import { LivenessSchema, ReadinessSchema } from '../../schemas/probe.ts'
+
+const routes: FastifyPluginAsyncTypebox = async (fastify) => {
+  fastify.get(
+    '/livez',
+    {
+      schema: {
+        operationId: 'getLiveness',
+        tags: ['service'],
+        summary: 'Tell whether the process lives',
+        description: 'Asks nothing but the process itself.',
+        security: [],
+        response: { 200: Ref(LivenessSchema), ...errors(500) }
+      }
+    },
+    async () => ({ status: 'ok' as const })
+  )
+
+  fastify.get(
+    '/readyz',
+    {
+      schema: {
+        operationId: 'getReadiness',
+        tags: ['service'],
+        summary: 'Tell whether to send requests here',
+        description:
+          'A missing or expired cookie is `degraded`, not unready: stored results must stay reachable.',
+        security: [],
+        response: {
+          200: Ref(ReadinessSchema),
+          503: {
+            $ref: 'Readiness#',
+            description: 'The store is unreachable, or the service is shutting down.'
+          },
+          ...errors(500)
+        }
+      }
+    },
+    async (_request, reply) => {
+      const { account, accepted } = fastify.upstream
+      const storeReachable = await fastify.store.ping()
+      const { draining } = fastify.lifecycle
+      const ready = storeReachable && !draining
+      const cookie = !account.configured
+        ? ('missing' as const)
+        : accepted === false
+          ? ('expired' as const)
+          : ('ok' as const)
+      reply.code(ready ? 200 : 503)
+      return {
+        status: !ready ? ('unavailable' as const) : cookie === 'ok' ? ('ok' as const) : ('degraded' as const),
+        checks: { store: storeReachable ? ('ok' as const) : ('unreachable' as const), draining, cookie }
+      }
+    }
+  )
+}
+
+/** Probes for whoever runs the container. They need no key and say nothing about users. */
+export default fp(
+  async (fastify) => {
+    for (const schema of [LivenessSchema, ReadinessSchema]) fastify.addSchema(schema)
+    fastify.register(routes)
+  },
+  { name: 'probes', dependencies: ['store', 'upstream', 'lifecycle'] }
+)

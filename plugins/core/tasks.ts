@@ -1,0 +1,52 @@
+import fp from 'fastify-plugin'
+import { createFixedSchedule } from '../../src/jobs/poll-schedule.ts'
+import { createTaskRunner, type TaskRunner } from '../../src/jobs/task-runner.ts'
+import type { CreationClient } from '../../src/upstream/creation-client.ts'
+import { createImageClient } from '../../src/upstream/image-creator/client.ts'
+import { createCreatorSession } from '../../src/upstream/image-creator/session.ts'
+import { createVideoClient } from '../../src/upstream/video-creator/client.ts'
+import { DRAIN_MS } from './lifecycle.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    taskRunner: TaskRunner
+  }
+}
+
+/** The loop that drives image and video creations. Starts once the service is ready, stops before the store closes. */
+export default fp(
+  async (fastify) => {
+    const { config, clock, log, upstream, store } = fastify
+    const settings = {
+      bingUrl: config.BING_URL,
+      mediaUrl: config.BING_MEDIA_URL,
+      account: upstream.account,
+      http: upstream.http,
+      clock
+    }
+    const session = createCreatorSession(settings)
+    const runner = createTaskRunner({
+      store: store.tasks,
+      image: observed(createImageClient({ ...settings, session })),
+      video: observed(createVideoClient({ ...settings, session })),
+      account: upstream.account,
+      schedule: createFixedSchedule(config.POLL_INTERVAL_MS),
+      clock,
+      log,
+      concurrency: { image: config.IMAGE_CONCURRENCY, video: config.VIDEO_CONCURRENCY },
+      videoTimeoutMs: config.VIDEO_TIMEOUT_MS
+    })
+    fastify.decorate('taskRunner', runner)
+    fastify.addHook('onReady', () => runner.start())
+    fastify.addHook('preClose', () => runner.close(DRAIN_MS))
+
+    function observed<T>(client: CreationClient<T>): CreationClient<T> {
+      return {
+        submit: (request, signal) => upstream.observe(client.submit(request, signal)),
+        look: (job, signal) => upstream.observe(client.look(job, signal)),
+        forgetSession: () => client.forgetSession()
+      }
+    }
+  },
+  { name: 'tasks', dependencies: ['config', 'upstream', 'store', 'lifecycle'] }
+)

@@ -1,0 +1,104 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import fp from 'fastify-plugin'
+import { enveloped, errors, Ref } from '../../schemas/common.ts'
+import { ASPECTS, MODELS, OptionsResponseSchema, OptionsSchema } from '../../schemas/image.ts'
+import { HealthResponseSchema, HealthSchema, InfoSchema } from '../../schemas/info.ts'
+import { packageInfo } from '../../src/config.ts'
+
+const AUTHOR = 'The bing-gateway authors'
+const REPOSITORY = 'https://github.com/bing-gateway/bing-gateway'
+
+const ENDPOINTS = {
+  info: 'GET /',
+  health: 'GET /health',
+  create_conversation: 'POST /create_conversation',
+  chat: 'POST /chatgpt',
+  create_image: 'POST /create/image',
+  create_video: 'POST /create/video',
+  get_task: 'GET /task/:taskId',
+  options: 'GET /options',
+  studio: 'GET /studio',
+  docs: 'GET /docs'
+}
+
+const routes: FastifyPluginAsyncTypebox = async (fastify) => {
+  const { name, version } = packageInfo()
+
+  fastify.get(
+    '/',
+    {
+      schema: {
+        operationId: 'getInfo',
+        tags: ['service'],
+        summary: 'Describe the service',
+        description:
+          'Name, version and routes. A browser, which asks for `text/html`, is sent to the studio page.',
+        security: [],
+        response: {
+          200: Ref(InfoSchema),
+          302: { type: 'null', description: 'A browser is sent to `/studio`.' },
+          ...errors(500)
+        }
+      }
+    },
+    async (request, reply) => {
+      reply.header('vary', 'accept')
+      // Browsers name text/html themselves; curl and SDKs send */* or application/json.
+      if (/\btext\/html\b/i.test(request.headers.accept ?? '')) return reply.redirect('/studio', 302)
+      return {
+        success: true as const,
+        name,
+        version,
+        author: AUTHOR,
+        repository: REPOSITORY,
+        endpoints: ENDPOINTS,
+        timestamp: new Date().toISOString()
+      }
+    }
+  )
+
+  fastify.get(
+    '/health',
+    {
+      schema: {
+        operationId: 'getHealth',
+        tags: ['service'],
+        summary: 'Show how the service stands with Bing',
+        security: [],
+        response: { 200: HealthResponseSchema, ...errors(500, 503) }
+      }
+    },
+    async () => {
+      const { account, accepted } = fastify.upstream
+      return enveloped({
+        status: 'ok' as const,
+        cookie: account.configured ? ('set' as const) : ('not set' as const),
+        session: accepted === true ? ('active' as const) : ('inactive' as const),
+        activeTasks: await fastify.store.tasks.countProcessing()
+      })
+    }
+  )
+
+  fastify.get(
+    '/options',
+    {
+      schema: {
+        operationId: 'getOptions',
+        tags: ['image'],
+        summary: 'List models and aspect ratios',
+        security: [],
+        response: { 200: OptionsResponseSchema, ...errors(500) }
+      }
+    },
+    async () => enveloped({ models: [...MODELS], aspects: [...ASPECTS] })
+  )
+}
+
+/** What anybody may ask: what this is, how it is, what it offers (seed B's routes). */
+export default fp(
+  async (fastify) => {
+    for (const schema of [InfoSchema, HealthSchema, OptionsSchema]) fastify.addSchema(schema)
+    fastify.register(routes)
+  },
+  { name: 'info', dependencies: ['config', 'errors', 'store', 'upstream'] }
+)

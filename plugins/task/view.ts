@@ -1,0 +1,21 @@
+import type { TaskView } from '../../schemas/task.ts'
+import { isTerminal, publicStatus } from '../../src/jobs/task-states.ts'
+import type { Task } from '../../src/store/task-store.ts'
+
+/** A task as callers see it, with seed B's fields. */
+export function toTaskView(task: Task): TaskView {
+  // A paused task keeps the reason for its pause; to the caller it is still processing.
+  const error = isTerminal(task.state) ? task.error : null
+  return {
+    id: task.id,
+    kind: task.kind,
+    status: publicStatus(task.state),
+    prompt: task.prompt,
+    video: task.result?.video ?? null,
+    ...(task.kind === 'image' && task.result !== null ? { images: task.result.images } : {}),
+    error: error?.message ?? null,
+    ...(error === null ? {} : { errorDetail: { type: error.type, code: error.code } }),
+    createdAt: new Date(task.createdAt).toISOString(),
+    completedAt: task.completedAt === null ? null : new Date(task.completedAt).toISOString()
+  }
+}

@@ -1,0 +1,94 @@
+import { randomUUID } from 'node:crypto'
+import formbody from '@fastify/formbody'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
+import { enveloped, errors, Ref } from '../../schemas/common.ts'
+import {
+  CreatedVideoSchema,
+  type CreateVideoRequest,
+  CreateVideoRequestSchema,
+  CreateVideoResponseSchema
+} from '../../schemas/video.ts'
+import { fromTaskError } from '../../src/jobs/task-runner.ts'
+import type { Task } from '../../src/store/task-store.ts'
+import { MAX_QUERY_CHARS } from '../../src/upstream/image-creator/constants.ts'
+import type { Caller } from '../auth/index.ts'
+import { hangUp } from '../core/hang-up.ts'
+import { checkedQuery } from '../core/query.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    videos: ReturnType<typeof createVideoService>
+  }
+}
+
+/** Rules of video creations: they are tasks, and a refusal at submit is an answer of its own. */
+export function createVideoService({ clock, store, taskRunner, lifecycle }: FastifyInstance) {
+  return {
+    /**
+     * Accepts a video. Answers once Bing has accepted the prompt, or at once when it has to wait for a free place.
+     * @throws {GatewayError} what the submit failed with
+     */
+    async create(request: CreateVideoRequest, caller: Caller, gone: AbortSignal): Promise<Task> {
+      const task = await store.tasks.insert({
+        id: randomUUID(),
+        kind: 'video',
+        owner: caller.userId,
+        prompt: checkedQuery(request.query, MAX_QUERY_CHARS),
+        options: { speed: request.speed ?? 'standard' },
+        createdAt: clock.now(),
+        deadlineAt: null
+      })
+      await taskRunner.step()
+      // Whatever the step did not take has to wait for a free place; so has what Bing refused for want of one.
+      if ((await store.tasks.get(task.id))?.state === 'queued') return task
+      const submitted = await taskRunner.waitFor(
+        task.id,
+        ({ state, refusals }) => state !== 'submitting' && (state !== 'queued' || refusals > 0),
+        AbortSignal.any([gone, lifecycle.stopping])
+      )
+      if (submitted.error !== null) throw fromTaskError(submitted.error)
+      return submitted
+    }
+  }
+}
+
+const routes: FastifyPluginAsyncTypebox = async (fastify) => {
+  fastify.addHook('onRequest', fastify.lifecycle.refuseWhileDraining)
+  await fastify.register(formbody)
+
+  fastify.post(
+    '/create/video',
+    {
+      config: { access: 'anonymous' },
+      schema: {
+        operationId: 'createVideo',
+        tags: ['video'],
+        summary: 'Start a video',
+        description:
+          'Starts a video and answers with its task. `GET /task/{taskId}` tells when it is finished; that survives a restart of the gateway. When all places are taken, the prompt is sent to Bing as soon as one is free.',
+        consumes: ['application/json', 'application/x-www-form-urlencoded'],
+        body: Ref(CreateVideoRequestSchema),
+        response: {
+          200: CreateVideoResponseSchema,
+          ...errors(400, 401, 403, 413, 415, 422, 429, 500, 502, 503, 504)
+        }
+      }
+    },
+    async (request, reply) => {
+      const { id, prompt } = await fastify.videos.create(request.body, request.caller, hangUp(reply))
+      return enveloped({ taskId: id, prompt })
+    }
+  )
+}
+
+/** Capability: video creation (seed B's route). */
+export default fp(
+  async (fastify) => {
+    for (const schema of [CreateVideoRequestSchema, CreatedVideoSchema]) fastify.addSchema(schema)
+    fastify.decorate('videos', createVideoService(fastify))
+    fastify.register(routes)
+  },
+  { name: 'video', dependencies: ['config', 'errors', 'store', 'tasks', 'lifecycle', 'whitelist-auth'] }
+)

@@ -1,0 +1,92 @@
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+
+/** A string with a fixed set of values. (`Type.Union` of literals would publish an `anyOf` of one-value enums.) */
+export const StringEnum = <const T extends readonly string[]>(
+  values: T,
+  options: Record<string, unknown> = {}
+) => Type.Unsafe<T[number]>({ type: 'string', enum: [...values], ...options })
+
+/** A value that may be null, written as OpenAPI 3.1 has it: a list of types. */
+export const Nullable = <T extends TSchema>(schema: T, options: Record<string, unknown> = {}) =>
+  Type.Unsafe<Static<T> | null>({ ...schema, ...options, type: [schema.type, 'null'] })
+
+/** A reference to a schema that was added under its `$id`, keeping its type. */
+export const Ref = <T extends TSchema>(schema: T) => Type.Unsafe<Static<T>>({ $ref: `${schema.$id}#` })
+
+/** Public error types, as docs/contract.md lists them. `src/errors.ts` gives each one its HTTP status. */
+export const ERROR_TYPES = [
+  'invalid_request_error',
+  'auth_error',
+  'permission_error',
+  'not_found_error',
+  'conflict_error',
+  'prompt_rejected_error',
+  'rate_limit_error',
+  'api_error',
+  'upstream_error',
+  'upstream_unavailable_error',
+  'service_unavailable_error',
+  'upstream_timeout_error'
+] as const
+export type ErrorType = (typeof ERROR_TYPES)[number]
+
+export const ErrorSchema = Type.Object(
+  {
+    error: Type.Object({
+      message: Type.String({ description: 'For people. May change.', examples: ['Task not found.'] }),
+      type: StringEnum(ERROR_TYPES, {
+        description: 'Kind of failure. Stable.',
+        examples: ['invalid_request_error']
+      }),
+      code: Nullable(Type.String(), { description: 'Reason within the type. Stable.', examples: [null] }),
+      param: Nullable(Type.String(), { description: 'The request field at fault.', examples: [null] })
+    })
+  },
+  { $id: 'Error', description: 'The body of every failure.' }
+)
+
+const ERROR_TEXTS = {
+  400: 'The request is malformed; `param` names the field.',
+  401: 'The caller did not say who they are, or the gateway has no valid `_U` cookie.',
+  403: 'The caller is not allowed to do this.',
+  404: 'There is no such thing, or it belongs to somebody else.',
+  409: 'The request does not fit the state of the conversation.',
+  413: 'The body is larger than 1 MiB.',
+  415: 'The body has a content type that this route does not read.',
+  422: "The prompt was refused by the upstream's content policy.",
+  429: 'The upstream is throttling the account. `Retry-After` says how long.',
+  500: 'A defect of the gateway.',
+  502: 'The upstream gave an unusable answer.',
+  503: 'The upstream or the gateway itself is not available right now. `Retry-After` says how long.',
+  504: 'The upstream gave no answer in time.'
+} as const
+
+/** Response schemas for the error statuses that a route can answer. */
+export function errors<S extends keyof typeof ERROR_TEXTS>(...statuses: S[]) {
+  return Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      Type.Unsafe<Static<typeof ErrorSchema>>({ $ref: 'Error#', description: ERROR_TEXTS[status] })
+    ])
+  ) as Record<S, ReturnType<typeof Ref<typeof ErrorSchema>>>
+}
+
+export const timestamp = (options: Record<string, unknown> = {}) =>
+  Type.String({ format: 'date-time', examples: ['2026-01-01T12:00:00.000Z'], ...options })
+
+/** Seed B's envelope. */
+export const envelope = <T extends TSchema>(data: T) =>
+  Type.Object({
+    success: Type.Literal(true),
+    data,
+    timestamp: timestamp({ description: 'When this answer was made.' })
+  })
+
+export function enveloped<T>(data: T): { success: true; data: T; timestamp: string } {
+  return { success: true, data, timestamp: new Date().toISOString() }
+}
+
+/** Identity headers, documented where they are read. */
+export const CallerHeaders = Type.Object({
+  'x-user-id': Type.Optional(Type.String({ description: 'A whitelisted userId.', examples: ['OlivierShi'] }))
+})

@@ -1,0 +1,81 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { envelope, StringEnum } from './common.ts'
+
+/** Models and aspects as clients name them. The numbers are seed B's and Bing's own. */
+export const MODELS = [
+  { id: 'DALLE', value: 0, description: 'DALL-E — fast, general purpose' },
+  { id: 'GPT4O', value: 1, description: 'GPT-4o — higher quality, slower' },
+  { id: 'MAI1', value: 4, description: 'MAI Image 1 — Microsoft model' }
+] as const
+
+export const ASPECTS = [
+  { id: 'SQUARE', value: 1, ratio: '1:1' },
+  { id: 'LANDSCAPE', value: 2, ratio: '7:4' },
+  { id: 'PORTRAIT', value: 3, ratio: '4:7' }
+] as const
+
+const modelName = StringEnum(['DALLE', 'GPT4O', 'MAI1'] as const, { examples: ['DALLE'] })
+const aspectName = StringEnum(['SQUARE', 'LANDSCAPE', 'PORTRAIT'] as const, { examples: ['LANDSCAPE'] })
+
+const nameOrNumber = (names: string, fallback: string) =>
+  Type.Unsafe<string | number>({
+    type: ['string', 'integer'],
+    description: `${names}. A name in any case, or its number.`,
+    default: fallback,
+    examples: [fallback]
+  })
+
+export const CreateImageRequestSchema = Type.Object(
+  {
+    query: Type.String({
+      minLength: 1,
+      description: 'Text the picture is drawn from.',
+      examples: ['a futuristic city at sunset']
+    }),
+    model: Type.Optional(nameOrNumber('`DALLE` (0), `GPT4O` (1) or `MAI1` (4)', 'DALLE')),
+    aspect: Type.Optional(nameOrNumber('`SQUARE` (1), `LANDSCAPE` (2) or `PORTRAIT` (3)', 'SQUARE'))
+  },
+  { $id: 'CreateImageRequest' }
+)
+export type CreateImageRequest = Static<typeof CreateImageRequestSchema>
+
+export const CreatedImagesSchema = Type.Object(
+  {
+    images: Type.Array(Type.String({ format: 'uri' }), {
+      description:
+        "The upstream's URLs of the pictures, 1 to 4, without repeats. They expire after hours or days.",
+      examples: [['https://th.bing.com/th/id/OIG1.k3Jd9a?pid=ImgGn']]
+    }),
+    prompt: Type.String({
+      description: "The upstream's enhanced prompt, else the query.",
+      examples: ['a futuristic city at sunset with neon lights and flying cars']
+    }),
+    model: modelName,
+    aspect: aspectName,
+    taskId: Type.String({
+      format: 'uuid',
+      description: 'The stored task; `GET /task/{taskId}` shows it again.'
+    })
+  },
+  { $id: 'CreatedImages' }
+)
+export const CreateImageResponseSchema = envelope(
+  Type.Unsafe<Static<typeof CreatedImagesSchema>>({ $ref: 'CreatedImages#' })
+)
+
+export const OptionsSchema = Type.Object(
+  {
+    models: Type.Array(
+      Type.Object({ id: modelName, value: Type.Integer({ examples: [0] }), description: Type.String() })
+    ),
+    aspects: Type.Array(
+      Type.Object({
+        id: aspectName,
+        value: Type.Integer({ examples: [1] }),
+        ratio: Type.String({ examples: ['1:1'] })
+      })
+    )
+  },
+  { $id: 'Options' }
+)
+export const OptionsResponseSchema = envelope(Type.Unsafe<Static<typeof OptionsSchema>>({ $ref: 'Options#' }))

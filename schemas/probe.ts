@@ -1,0 +1,20 @@
+import { Type } from '@sinclair/typebox'
+import { StringEnum } from './common.ts'
+
+export const LivenessSchema = Type.Object({ status: Type.Literal('ok') }, { $id: 'Liveness' })
+
+export const ReadinessSchema = Type.Object(
+  {
+    status: StringEnum(['ok', 'degraded', 'unavailable'] as const, {
+      description:
+        '`degraded`: serves stored results, but a person must renew the cookie. `unavailable`: send no requests.',
+      examples: ['ok']
+    }),
+    checks: Type.Object({
+      store: StringEnum(['ok', 'unreachable'] as const, { examples: ['ok'] }),
+      draining: Type.Boolean({ examples: [false] }),
+      cookie: StringEnum(['ok', 'missing', 'expired'] as const, { examples: ['ok'] })
+    })
+  },
+  { $id: 'Readiness' }
+)

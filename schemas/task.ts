@@ -1,0 +1,49 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { ERROR_TYPES, envelope, Nullable, StringEnum, timestamp } from './common.ts'
+
+export const TaskParamsSchema = Type.Object({
+  taskId: Type.String({
+    maxLength: 128,
+    description: 'The id that the creation returned.',
+    examples: ['123e4567-e89b-12d3-a456-426614174000']
+  })
+})
+
+export const TaskSchema = Type.Object(
+  {
+    id: Type.String({ format: 'uuid' }),
+    kind: StringEnum(['image', 'video'] as const, { examples: ['video'] }),
+    status: StringEnum(['processing', 'completed', 'failed', 'cancelled'] as const, {
+      examples: ['completed']
+    }),
+    prompt: Type.String({ description: 'The text as it was sent.', examples: ['ocean waves at sunset'] }),
+    video: Nullable(Type.String(), {
+      description: "The upstream's URL of the finished video.",
+      examples: ['https://th.bing.com/th/id/OVID.k3Jd9a?pid=videocreator']
+    }),
+    images: Type.Optional(
+      Type.Array(Type.String({ format: 'uri' }), {
+        description: "The upstream's URLs of the finished pictures."
+      })
+    ),
+    error: Nullable(Type.String(), { description: 'Why it failed, for people.', examples: [null] }),
+    errorDetail: Type.Optional(
+      Type.Object(
+        {
+          type: StringEnum(ERROR_TYPES, { examples: ['prompt_rejected_error'] }),
+          code: Nullable(Type.String(), { examples: ['content_policy'] })
+        },
+        { description: 'Why it failed, for programs.' }
+      )
+    ),
+    createdAt: timestamp(),
+    completedAt: Nullable(Type.String({ format: 'date-time' }), {
+      description: 'When it ended, however it ended.',
+      examples: ['2026-01-01T12:01:30.000Z']
+    })
+  },
+  { $id: 'Task' }
+)
+export type TaskView = Static<typeof TaskSchema>
+
+export const TaskResponseSchema = envelope(Type.Unsafe<TaskView>({ $ref: 'Task#' }))

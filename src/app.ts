@@ -1,0 +1,89 @@
+import cors from '@fastify/cors'
+import helmet from '@fastify/helmet'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import auth from '../plugins/auth/index.ts'
+import chat from '../plugins/chat/index.ts'
+import config from '../plugins/core/config.ts'
+import errors from '../plugins/core/errors.ts'
+import lifecycle from '../plugins/core/lifecycle.ts'
+import metrics from '../plugins/core/metrics.ts'
+import openapi from '../plugins/core/openapi.ts'
+import probes from '../plugins/core/probes.ts'
+import requestIds, { requestId } from '../plugins/core/request-id.ts'
+import store from '../plugins/core/store.ts'
+import tasks from '../plugins/core/tasks.ts'
+import upstream from '../plugins/core/upstream.ts'
+import validation from '../plugins/core/validation.ts'
+import image from '../plugins/image/index.ts'
+import info from '../plugins/info/index.ts'
+import studio from '../plugins/studio/index.ts'
+import task from '../plugins/task/index.ts'
+import video from '../plugins/video/index.ts'
+import type { Clock } from './clock.ts'
+import { type Config, completeConfig } from './config.ts'
+import { createLogger } from './logger.ts'
+
+const BODY_LIMIT_BYTES = 1024 * 1024
+/** Time for a caller to send a whole request; answers may take as long as the upstream does. */
+const REQUEST_TIMEOUT_MS = 30_000
+
+export interface AppDependencies {
+  logger?: Logger
+  clock?: Clock
+}
+
+/** The composition: which plugins, in which order. Does not listen. */
+export async function buildApp(
+  settings: Partial<Config> = {},
+  { logger, clock }: AppDependencies = {}
+): Promise<FastifyInstance> {
+  const complete = completeConfig(settings)
+  const app = Fastify({
+    loggerInstance: (logger ?? createLogger({ level: complete.LOG_LEVEL })) as FastifyBaseLogger,
+    genReqId: requestId,
+    requestIdLogLabel: 'requestId',
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 512 }
+  })
+  try {
+    await app.register(config, { config: complete, clock })
+    await app.register(requestIds)
+    await app.register(errors)
+    await app.register(validation)
+    await app.register(lifecycle)
+    await app.register(helmet, {
+      contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } }
+    })
+    await app.register(cors, {
+      origin: '*',
+      methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+      exposedHeaders: ['x-request-id', 'retry-after', 'x-should-retry', 'idempotency-replayed']
+    })
+    await app.register(openapi)
+    await app.register(store)
+    await app.register(upstream)
+    await app.register(auth)
+    await app.register(tasks)
+    await app.register(metrics)
+    await app.register(probes)
+    await app.register(info)
+    await app.register(studio)
+    // Closed by default: whatever is registered in here asks who is calling, unless the route says otherwise.
+    await app.register(async (capabilities) => {
+      capabilities.addHook('onRequest', capabilities.identify)
+      await capabilities.register(chat)
+      await capabilities.register(image)
+      await capabilities.register(video)
+      await capabilities.register(task)
+    })
+    await app.ready()
+    return app
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+}

@@ -1,0 +1,146 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { extname, join } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ChatAnswer, Conversation } from '../schemas/chat.ts'
+import type { TaskView } from '../schemas/task.ts'
+
+export interface ClientOptions {
+  url: string
+  user?: string
+  json?: boolean
+}
+
+/** Waits of the client: a picture may take minutes, and the server's own deadline ends it first. */
+const REQUEST_MS = 15 * 60_000
+const DOWNLOAD_MS = 120_000
+
+/** Calls the gateway. @throws {Error} with the gateway's own message, or one that says that none answers there */
+export async function call<T>(
+  options: ClientOptions,
+  method: string,
+  path: string,
+  body?: object
+): Promise<T> {
+  let response: Response
+  try {
+    response = await fetch(new URL(path, options.url), {
+      method,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(options.user === undefined ? {} : { 'x-user-id': options.user })
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(REQUEST_MS)
+    })
+  } catch (error) {
+    throw new Error(`no gateway answers at ${options.url}. Start one with "bing-gateway serve".`, {
+      cause: error
+    })
+  }
+  const answer = (await response.json().catch(() => undefined)) as
+    | { error?: { message?: string; type?: string } }
+    | undefined
+  if (!response.ok)
+    throw new Error(answer?.error?.message ?? `the gateway answered with HTTP ${response.status}.`)
+  return answer as T
+}
+
+export async function chatCommand(prompt: string, options: ClientOptions & { tone?: string }): Promise<void> {
+  if (options.user === undefined) throw new Error('name a whitelisted user with --user or BING_GATEWAY_USER.')
+  const { invocationId, ...identity } = await call<Conversation>(options, 'POST', '/create_conversation', {
+    userId: options.user
+  })
+  let next = invocationId
+  const ask = async (text: string) => {
+    const answer = await call<ChatAnswer>(options, 'POST', '/chatgpt', {
+      ...identity,
+      prompt: text,
+      invocationId: next,
+      tone: options.tone
+    })
+    next = answer.invocationId
+    print(options.json ? JSON.stringify(answer, null, 2) : formatAnswer(answer))
+  }
+  if (prompt !== '') return ask(prompt)
+
+  const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' })
+  lines.prompt()
+  for await (const line of lines) {
+    if (line.trim() !== '') await ask(line).catch((error) => print(error.message))
+    lines.prompt()
+  }
+}
+
+interface Envelope<T> {
+  data: T
+}
+
+export async function imageCommand(
+  prompt: string,
+  options: ClientOptions & { model: string; aspect: string; out?: string }
+): Promise<void> {
+  const answer = await call<Envelope<{ images: string[]; prompt: string; taskId: string }>>(
+    options,
+    'POST',
+    '/create/image',
+    {
+      query: prompt,
+      model: options.model,
+      aspect: options.aspect
+    }
+  )
+  if (options.json) print(JSON.stringify(answer, null, 2))
+  else print([answer.data.prompt, ...answer.data.images].join('\n'))
+  if (options.out !== undefined) {
+    for (const [index, url] of answer.data.images.entries())
+      print(await save(url, options.out, `${answer.data.taskId}-${index + 1}`))
+  }
+}
+
+export async function videoCommand(
+  prompt: string,
+  options: ClientOptions & { speed: string; out?: string; interval: number; wait: boolean }
+): Promise<void> {
+  const created = await call<Envelope<{ taskId: string; prompt: string }>>(options, 'POST', '/create/video', {
+    query: prompt,
+    speed: options.speed
+  })
+  const { taskId } = created.data
+  if (!options.wait) return print(options.json ? JSON.stringify(created, null, 2) : taskId)
+
+  let task: TaskView
+  for (;;) {
+    task = (await call<Envelope<TaskView>>(options, 'GET', `/task/${taskId}`)).data
+    if (task.status !== 'processing') break
+    await sleep(options.interval * 1000)
+  }
+  if (task.video === null) throw new Error(task.error ?? `the task is ${task.status}.`)
+  print(options.json ? JSON.stringify(task, null, 2) : task.video)
+  if (options.out !== undefined) print(await save(task.video, options.out, taskId))
+}
+
+/** Downloads a picture or video. @returns the path of the file */
+export async function save(url: string, folder: string, name: string): Promise<string> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_MS) })
+  if (!response.ok) throw new Error(`the file could not be downloaded (HTTP ${response.status}): ${url}`)
+  const type = response.headers.get('content-type') ?? ''
+  const extension = { 'image/jpeg': '.jpg', 'image/png': '.png', 'image/webp': '.webp', 'video/mp4': '.mp4' }[
+    type.split(';')[0] as string
+  ]
+  await mkdir(folder, { recursive: true })
+  const path = join(folder, `${name}${extension ?? (extname(new URL(url).pathname) || '.bin')}`)
+  await writeFile(path, Buffer.from(await response.arrayBuffer()))
+  return path
+}
+
+export function formatAnswer(answer: ChatAnswer): string {
+  const sources = (answer.sources ?? []).map(
+    (source, index) => `[${index + 1}] ${source.title}: ${source.url}`
+  )
+  return [answer.message, ...(sources.length > 0 ? ['', ...sources] : [])].join('\n')
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { chatCommand, imageCommand, videoCommand } from './cli-client.ts'
+import { type Config, loadConfig, packageInfo } from './config.ts'
+import { serve } from './server.ts'
+
+/** Where `chat`, `image` and `video` look for the gateway. */
+const DEFAULT_URL = 'http://127.0.0.1:7860'
+
+const program = new Command('bing-gateway')
+  .description('Turns your own Microsoft account into an HTTP API: chat with Bing, images and videos.')
+  .version(packageInfo().version)
+
+program
+  .command('serve')
+  .description('run the gateway; settings come from the environment (see .env.example)')
+  .action(async () => {
+    let config: Config
+    try {
+      config = loadConfig(process.env)
+    } catch (error) {
+      process.stderr.write(`bing-gateway cannot start: ${(error as Error).message}\n`)
+      process.exit(1)
+    }
+    await serve(config)
+  })
+
+/** Options of the commands that talk to a running gateway. */
+function client(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .addOption(
+      new Option('--url <url>', 'address of the gateway').env('BING_GATEWAY_URL').default(DEFAULT_URL)
+    )
+    .addOption(new Option('--user <userId>', 'whitelisted userId').env('BING_GATEWAY_USER'))
+}
+
+client('chat', 'ask Bing a question, or talk line by line when no prompt is given')
+  .argument('[prompt...]', 'the question')
+  .addOption(new Option('--tone <tone>', 'conversation style').choices(['creative', 'balanced', 'precise']))
+  .option('--json', 'print the whole answer as JSON')
+  .action((prompt: string[], options) => run(chatCommand(prompt.join(' '), options)))
+
+client('image', 'create images and save them')
+  .argument('<prompt...>', 'what to draw')
+  .option('--model <model>', 'DALLE, GPT4O or MAI1', 'DALLE')
+  .option('--aspect <aspect>', 'SQUARE, LANDSCAPE or PORTRAIT', 'SQUARE')
+  .option('--out <folder>', 'save the pictures into this folder')
+  .option('--json', 'print the whole answer as JSON')
+  .action((prompt: string[], options) => run(imageCommand(prompt.join(' '), options)))
+
+client('video', 'create a video, wait for it and save it')
+  .argument('<prompt...>', 'what to film')
+  .addOption(new Option('--speed <speed>', "Bing's queue").choices(['standard', 'fast']).default('standard'))
+  .option('--out <folder>', 'save the video into this folder')
+  .option('--interval <seconds>', 'time between two looks', seconds, 5)
+  .option('--no-wait', 'print the task and return at once')
+  .option('--json', 'print the whole answer as JSON')
+  .action((prompt: string[], options) => run(videoCommand(prompt.join(' '), options)))
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('It must be a number above 0.')
+  return value
+}
+
+async function run(command: Promise<void>): Promise<void> {
+  try {
+    await command
+  } catch (error) {
+    process.stderr.write(`bing-gateway: ${(error as Error).message}\n`)
+    process.exitCode = 1
+  }
+}
+
+await program.parseAsync()

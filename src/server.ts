@@ -1,0 +1,98 @@
+import { isIPv6 } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { buildApp } from './app.ts'
+import type { Clock } from './clock.ts'
+import type { Config } from './config.ts'
+import { createLogger } from './logger.ts'
+
+/** How long closing may take after the running requests have ended, or have been told to, before the process ends anyway. */
+const CLOSE_MS = 5000
+
+export interface RunningServer {
+  app: FastifyInstance
+  /** Where it listens, e.g. `http://127.0.0.1:7860`. */
+  url: string
+  /** Drains and closes; resolves when everything has ended. */
+  stop(): Promise<void>
+}
+
+/**
+ * Builds the app and listens.
+ * @throws the reason why it can't: bad settings, an unusable store, an occupied port
+ */
+export async function startServer(
+  config: Config,
+  options: { logger?: Logger; clock?: Clock } = {}
+): Promise<RunningServer> {
+  const app = await buildApp(config, options)
+  try {
+    // Listening is announced by our own line, which operators and scripts wait for.
+    await app.listen({
+      host: config.HOST,
+      port: config.PORT,
+      listenTextResolver: (address) => `Server listening at ${address}`
+    })
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+  const address = app.server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : config.PORT
+  const host = isIPv6(config.HOST) ? `[${config.HOST}]` : config.HOST
+  return {
+    app,
+    url: `http://${host}:${port}`,
+    async stop() {
+      await app.lifecycle.drain()
+      await app.close()
+    }
+  }
+}
+
+/**
+ * The process: logs, listens, and ends on SIGTERM or SIGINT with status 0 once it has drained.
+ * A second signal ends it at once. When it can't start, it says why in one line and ends with status 1.
+ */
+export async function serve(config: Config): Promise<void> {
+  const logger = createLogger({ level: config.LOG_LEVEL, pretty: process.stdout.isTTY })
+  let server: RunningServer
+  try {
+    server = await startServer(config, { logger })
+  } catch (error) {
+    process.stderr.write(`bing-gateway cannot start: ${startProblem(error, config)}\n`)
+    process.exit(1)
+  }
+
+  let stopping = false
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1)
+      stopping = true
+      logger.info({ signal }, 'stopping')
+      server
+        .stop()
+        .catch((error) => logger.error({ err: error }, 'stopping failed'))
+        .finally(() => {
+          logger.info('stopped')
+          process.exit(0)
+        })
+      setTimeout(() => process.exit(0), 2 * 10_000 + CLOSE_MS).unref()
+    })
+  }
+}
+
+/** Why the service can't start, in one line. */
+export function startProblem(error: unknown, config: Config): string {
+  const { code, message } = (error ?? {}) as { code?: string; message?: string }
+  if (code === 'EADDRINUSE') return `port ${config.PORT} on ${config.HOST} is in use.`
+  if (code === 'EACCES' && message?.includes('listen')) return `it may not listen on port ${config.PORT}.`
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `this machine has no address ${config.HOST}.`
+  if (
+    code?.startsWith('SQLITE_') ||
+    ['EACCES', 'EROFS', 'ENOENT', 'ENOTDIR', 'EEXIST', 'ENOSPC', 'EPERM'].includes(code ?? '')
+  ) {
+    return `the store in ${config.DATA_DIR} can't be used (${code}).`
+  }
+  return (message ?? String(error)).split('\n')[0] as string
+}

@@ -1,0 +1,113 @@
+import type { Socket } from 'node:net'
+import { type WebSocket, WebSocketServer } from 'ws'
+import type { Frame, Upgrade } from '../frame.ts'
+import type { UpgradeBehaviour } from './behaviour.ts'
+import type { Conversations } from './conversations.ts'
+import { type HubCounts, serveSocket } from './socket.ts'
+
+const PATH = '/sydney/ChatHub'
+
+/** Largest message of a client. */
+const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
+
+const REASONS: Record<number, string> = { 200: 'OK', 302: 'Found', 401: 'Unauthorized', 403: 'Forbidden' }
+
+function answerHttp(
+  { socket }: Upgrade,
+  status: number,
+  body = '',
+  headers: Record<string, string> = {}
+): void {
+  const lines = Object.entries({
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close',
+    ...headers
+  }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Refused'}\r\n${lines.join('')}\r\n${body}`)
+}
+
+/** Plays the faults of an upgrade. Returns `true` when there will be no WebSocket. */
+async function playUpgradeFaults(frame: Frame, upgrade: Upgrade, faults: UpgradeBehaviour): Promise<boolean> {
+  if (faults.delayMs) await frame.delay(faults.delayMs)
+  if (faults.reset) (upgrade.socket as Socket).resetAndDestroy()
+  else if (faults.stall === 'during') upgrade.socket.write('HTTP/1.1 101 Switching Prot')
+  else if (faults.redirect !== undefined) {
+    answerHttp(upgrade, faults.status ?? 302, faults.body, { location: faults.redirect, ...faults.headers })
+  } else if (faults.status !== undefined || faults.body !== undefined) {
+    answerHttp(upgrade, faults.status ?? 200, faults.body, faults.headers)
+  } else return faults.stall === 'before'
+  return true
+}
+
+/** What is wrong with the token, as a violation; docs/protocol/chat-sydney.md sections 2.2 and 9. */
+function faultOfToken(token: string | null, conversations: Conversations): [string, string] | undefined {
+  if (token === null) {
+    if (conversations.someWithoutToken()) return undefined
+    return [
+      'token-missing',
+      'The hub was opened without sec_access_token, which every conversation was given.'
+    ]
+  }
+  if (conversations.byToken(token) !== undefined) return undefined
+  return ['token-unknown', 'sec_access_token was never given out (or was not percent-encoded).']
+}
+
+/** Adds the WebSocket hub. */
+export function registerHub(frame: Frame, conversations: Conversations): void {
+  const server = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: MAX_PAYLOAD_BYTES
+  })
+  const counts: HubCounts = { turns: 0 }
+  for (const name of [
+    'sydney.upgrade',
+    'sydney.upgrade.refused',
+    'sydney.questions',
+    'sydney.refused',
+    'sydney.completed',
+    'sydney.failed',
+    'sydney.aborted',
+    'sydney.pings'
+  ]) {
+    frame.count(name, 0)
+  }
+  frame.gauge('sydney.sockets', () => server.clients.size)
+  frame.gauge('sydney.turns', () => counts.turns)
+  frame.closing.addEventListener('abort', () => {
+    for (const client of server.clients) client.terminate()
+  })
+
+  frame.handle(
+    (url) => url.pathname === PATH,
+    ({ res }) => {
+      frame.violate('chat', 'not-an-upgrade', 'The hub was called without a WebSocket upgrade.')
+      res.writeHead(400).end()
+    }
+  )
+
+  frame.handleUpgrade(
+    (url) => url.pathname === PATH,
+    async (upgrade) => {
+      frame.count('sydney.upgrade')
+      const behaviour = frame.take('upgrade')
+      if (await playUpgradeFaults(frame, upgrade, behaviour)) {
+        frame.count('sydney.upgrade.refused')
+        return
+      }
+      const { url, cookies, req, socket, head } = upgrade
+      const token = url.searchParams.get('sec_access_token')
+      const fault = faultOfToken(token, conversations)
+      const deadCookie = cookies._U !== undefined && !frame.isSignedIn(cookies)
+      if (fault !== undefined || deadCookie) {
+        if (fault !== undefined) frame.violate('chat', ...fault)
+        frame.count('sydney.upgrade.refused')
+        return answerHttp(upgrade, 200)
+      }
+      server.handleUpgrade(req, socket, head, (client: WebSocket) => {
+        serveSocket({ frame, conversations, client, token, behaviour, counts })
+      })
+    }
+  )
+}

@@ -1,0 +1,61 @@
+import { chmodSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Kysely, Migrator, type SqliteDatabase, SqliteDialect } from 'kysely'
+import Database from 'libsql'
+import { migrations } from './migrations.ts'
+import type { Schema } from './schema.ts'
+
+/** The only file that knows which database engine is used. */
+export type Store = Kysely<Schema>
+
+/**
+ * Opens (and creates or migrates) the store in a folder.
+ * Each commit is on disk when it returns (WAL, synchronous=FULL): what was acknowledged survives a power loss.
+ * The file is readable by its owner only, since it holds the upstream's conversation tokens.
+ *
+ * @throws the driver's error when the folder or file can't be used
+ */
+export async function openStore(dataDir: string): Promise<Store> {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  const path = join(dataDir, 'bing-gateway.sqlite')
+  const database = new Database(path)
+  try {
+    chmodSync(path, 0o600)
+    database.pragma('journal_mode = WAL')
+    database.pragma('synchronous = FULL')
+    database.pragma('busy_timeout = 5000')
+    database.pragma('foreign_keys = ON')
+  } catch (error) {
+    database.close()
+    throw error
+  }
+  const store = new Kysely<Schema>({
+    dialect: new SqliteDialect({ database: database as unknown as SqliteDatabase })
+  })
+  const migrator = new Migrator({ db: store, provider: { getMigrations: async () => migrations } })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) {
+    await store.destroy()
+    throw error
+  }
+  return store
+}
+
+/** Whether an error is the database's own (disk full, read-only, locked, closed) and not a defect of the code that called it. */
+export function isStoreFault(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code
+  return (
+    typeof code === 'string' &&
+    /^SQLITE_(FULL|READONLY|IOERR|BUSY|LOCKED|CANTOPEN|CORRUPT|NOTADB|PERM)/.test(code)
+  )
+}
+
+/** Answers whether the store can be reached now. */
+export async function pingStore(store: Store): Promise<boolean> {
+  try {
+    await store.selectFrom('conversations').select('id').limit(1).execute()
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,63 @@
+/** How a chat upstream looks to the rest of the gateway. One implementation per protocol. */
+export interface ChatClient {
+  /**
+   * Opens a conversation upstream.
+   * @throws {UpstreamError} rows T1–T11 and C1–C10 of docs/protocol/failures.md, or the signal's reason
+   */
+  create(signal: AbortSignal): Promise<UpstreamConversation>
+  /**
+   * Asks one question and waits for the whole answer. Repeats it by itself only where the failure's row allows and
+   * nothing of an answer has arrived. May replace the conversation (a first turn whose token had expired): the one
+   * that was really used is in the result.
+   * @throws {UpstreamError} rows T1–T4, W1–W12, S1–S20, or the signal's reason
+   */
+  ask(conversation: UpstreamConversation, question: Question, options: AskOptions): Promise<Answer>
+  close(): Promise<void>
+}
+
+/** What the upstream wants back with each turn. Secret, and opaque to everybody but the client that made it. */
+export type UpstreamConversation = Record<string, string | null>
+
+export type Tone = 'creative' | 'balanced' | 'precise'
+
+export interface Question {
+  prompt: string
+  /** Number of answered turns before this one. */
+  invocationId: number
+  tone: Tone | undefined
+  /** Characters of prompts and answers so far; tells a closed socket from a context that grew too long (row W9). */
+  contextChars: number
+}
+
+export interface AskOptions {
+  signal: AbortSignal
+  /** Called as the answer grows. `replace` takes back everything said so far. Text is cut only between code points. */
+  onText?: (change: TextChange) => void
+  /** Told of each repeat, for the log. */
+  onRepeat?: (error: Error, attempt: number) => void
+}
+
+export type TextChange = { kind: 'delta' | 'replace'; text: string }
+
+export interface Source {
+  title: string
+  url: string
+}
+
+export interface Answer {
+  /** Markdown, as the upstream wrote it; never empty. */
+  message: string
+  /** In order of first appearance, without repeats; empty when there are none. */
+  sources: Source[]
+  suggestions: string[]
+  /** Turns of this conversation, this one counted in; absent when the upstream did not say. */
+  turns: { used: number; max: number } | undefined
+  /** Set where a text was kept that the upstream broke off (S12) or withdrew (S17). */
+  notice: 'answer_truncated' | 'answer_revoked' | undefined
+  /** The upstream will not take another turn (limit reached, or it ended the conversation). */
+  ended: boolean
+  /** When the conversation expires upstream, in milliseconds since the epoch; absent when the upstream did not say. */
+  expiresAt: number | undefined
+  /** The conversation to keep for the next turn. */
+  conversation: UpstreamConversation
+}

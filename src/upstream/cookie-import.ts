@@ -1,0 +1,78 @@
+/** One cookie as an operator hands it over. */
+export interface ImportedCookie {
+  name: string
+  value: string
+}
+
+/**
+ * Reads the three forms in which people hand over their cookies: the bare `_U` value, a whole `Cookie` header,
+ * or the JSON export of a browser extension (an array of `{name, value}`).
+ *
+ * @returns cookies in the order given, without repeats (the last one wins); empty when the text is blank
+ * @throws {Error} when the text is none of the three; the message never quotes it
+ */
+export function parseCookies(text: string): ImportedCookie[] {
+  const source = text.replace(/^\uFEFF/, '').trim()
+  if (source === '') return []
+  if (source.startsWith('[') || source.startsWith('{')) return unique(fromJson(source))
+  const header = source.replace(/^cookie:\s*/i, '')
+  if (/[\r\n]/.test(header)) throw new Error('the cookie text has more than one line and is not JSON')
+  if (!isHeader(header)) return unique([{ name: '_U', value: checkedValue('_U', header) }])
+  const pairs = header
+    .split(';')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+  return unique(
+    pairs.map((part) => {
+      const at = part.indexOf('=')
+      if (at < 1) throw new Error('the cookie header has a part without a name')
+      const name = part.slice(0, at).trim()
+      return { name, value: checkedValue(name, part.slice(at + 1).trim()) }
+    })
+  )
+}
+
+/** `_U` values are long and may end in `=`; only something that starts like a cookie name and `=` is a header. */
+function isHeader(text: string): boolean {
+  return text.includes(';') || /^(_U|[A-Za-z_][\w.-]{0,40})=./.test(text)
+}
+
+function fromJson(source: string): ImportedCookie[] {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(source)
+  } catch {
+    throw new Error('the cookie export is not valid JSON')
+  }
+  const list = Array.isArray(parsed) ? parsed : (parsed as { cookies?: unknown }).cookies
+  if (!Array.isArray(list)) throw new Error('the cookie export is not a list of cookies')
+  return list
+    .filter((entry) => isForBing(entry))
+    .map((entry: { name?: unknown; value?: unknown }) => {
+      if (typeof entry?.name !== 'string' || typeof entry.value !== 'string' || entry.name === '') {
+        throw new Error('the cookie export has an entry without name and value')
+      }
+      return { name: entry.name, value: checkedValue(entry.name, entry.value) }
+    })
+}
+
+/** An export may hold the cookies of other sites; those never leave the operator's file. */
+function isForBing(entry: unknown): boolean {
+  const domain = (entry as { domain?: unknown } | null)?.domain
+  return typeof domain !== 'string' || /(^|\.)bing\.com$/i.test(domain)
+}
+
+function checkedValue(name: string, value: string): string {
+  const bare = value.replace(/^"(.*)"$/, '$1')
+  if (bare === '' && name === '_U') throw new Error('the _U cookie is empty')
+  if (/[\s;,\u0000-\u001f\u007f-\uffff]/.test(bare)) {
+    throw new Error(
+      `the cookie ${/^[\w.-]{1,40}$/.test(name) ? name : '(unnamed)'} holds characters that no cookie can hold`
+    )
+  }
+  return bare
+}
+
+function unique(cookies: ImportedCookie[]): ImportedCookie[] {
+  return [...new Map(cookies.map((cookie) => [cookie.name, cookie])).values()]
+}

@@ -1,0 +1,180 @@
+import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
+import type { Account } from './account.ts'
+import { UpstreamError } from './failures.ts'
+
+/** Bytes of one answer that are read at most; Bing's largest pages have a few hundred kilobytes. */
+const MAX_BODY_BYTES = 8 * 1024 * 1024
+const CONNECT_TIMEOUT_MS = 10_000
+/** Silence inside an answer after which it counts as stalled (row T4). */
+const BODY_IDLE_MS = 30_000
+/** Time to the first byte of an answer. Redirect answers and polls come in well under ten seconds. */
+const HEADERS_TIMEOUT_MS = 60_000
+
+export interface ProxySettings {
+  /** `HTTPS_PROXY`: used for https and wss upstreams. */
+  httpsProxy?: string
+  /** `NO_PROXY`: comma-separated hosts that are reached directly. */
+  noProxy?: string
+}
+
+export interface UpstreamRequest {
+  method?: 'GET' | 'POST'
+  url: string
+  headers?: Record<string, string>
+  body?: string
+  signal: AbortSignal
+}
+
+export interface UpstreamResponse {
+  status: number
+  /** Names in lower case; repeated headers joined with ", " (`set-cookie` is kept by the account and left out). */
+  headers: Record<string, string>
+  /** `Location`, made absolute. */
+  location: string | undefined
+  text: string
+  /** The URL that was asked. */
+  url: string
+}
+
+/** Requests to the upstream with the account's cookies. Redirects are never followed here: what they mean is the protocol's business. */
+export interface UpstreamHttp {
+  /**
+   * @throws {UpstreamError} T1 | T2 | T3 | T4 (docs/protocol/failures.md section 1), or the signal's reason
+   */
+  request(request: UpstreamRequest): Promise<UpstreamResponse>
+  /** Raw bytes, for media. Sends no cookies: media URLs need none. Same failures as `request`. */
+  bytes(request: UpstreamRequest): Promise<{ status: number; headers: Record<string, string>; body: Buffer }>
+  close(): Promise<void>
+}
+
+export interface UpstreamHttpSettings {
+  account: Account
+  proxy?: ProxySettings
+  /** Told of each finished exchange, for metrics and logs. Never gets a body, a query string or a header. */
+  onExchange?: (exchange: {
+    method: string
+    host: string
+    path: string
+    status: number
+    durationMs: number
+  }) => void
+}
+
+export function createUpstreamHttp({ account, proxy = {}, onExchange }: UpstreamHttpSettings): UpstreamHttp {
+  const options = {
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    bodyTimeout: BODY_IDLE_MS,
+    keepAliveTimeout: 30_000
+  }
+  const dispatcher: Dispatcher =
+    proxy.httpsProxy === undefined
+      ? new Agent(options)
+      : new EnvHttpProxyAgent({ ...options, httpsProxy: proxy.httpsProxy, noProxy: proxy.noProxy ?? '' })
+
+  async function exchange(req: UpstreamRequest, withCookies: boolean) {
+    req.signal.throwIfAborted()
+    const startedAt = performance.now()
+    const method = req.method ?? 'GET'
+    const cookie = withCookies ? account.cookieHeader(req.url) : undefined
+    const target = new URL(req.url)
+    const generation = account.generation
+    let status = 0
+    try {
+      const answer = await request(req.url, {
+        method,
+        headers: { ...req.headers, ...(cookie === undefined ? {} : { cookie }) },
+        body: req.body ?? null,
+        dispatcher,
+        signal: req.signal
+      })
+      status = answer.statusCode
+      const chunks: Buffer[] = []
+      let size = 0
+      try {
+        for await (const chunk of answer.body) {
+          size += chunk.length
+          if (size > MAX_BODY_BYTES) {
+            answer.body.destroy()
+            throw new UpstreamError('T11', { cause: new Error(`answer larger than ${MAX_BODY_BYTES} bytes`) })
+          }
+          chunks.push(chunk)
+        }
+      } catch (error) {
+        if (error instanceof UpstreamError) throw error
+        throw transportFailure(error, true)
+      }
+      const setCookie = answer.headers['set-cookie']
+      // An answer to the old cookies must not overwrite those that replaced them meanwhile.
+      if (withCookies && setCookie !== undefined && generation === account.generation)
+        account.keep(req.url, [setCookie].flat())
+      return { status, headers: flatten(answer.headers), body: Buffer.concat(chunks) }
+    } catch (error) {
+      // The caller's own reason (hang-up, deadline) says more than undici's AbortError.
+      req.signal.throwIfAborted()
+      throw error instanceof UpstreamError ? error : transportFailure(error, false)
+    } finally {
+      onExchange?.({
+        method,
+        host: target.host,
+        path: target.pathname,
+        status,
+        durationMs: performance.now() - startedAt
+      })
+    }
+  }
+
+  return {
+    async request(req) {
+      const { status, headers, body } = await exchange(req, true)
+      const location = headers.location === undefined ? undefined : absolute(headers.location, req.url)
+      return { status, headers, location, text: body.toString('utf8'), url: req.url }
+    },
+    bytes: (req) => exchange(req, false),
+    close: () => dispatcher.destroy()
+  }
+}
+
+/**
+ * Which row a broken connection is. Shared with the WebSocket client, whose errors carry the same codes.
+ * @param started whether a part of the answer had arrived
+ */
+export function transportFailure(error: unknown, started: boolean): UpstreamError {
+  const codes = errorCodes(error)
+  const has = (...wanted: string[]) => wanted.some((code) => codes.includes(code))
+  if (started || has('UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'))
+    return new UpstreamError('T4', { cause: error })
+  if (has('UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT')) return new UpstreamError('T2', { cause: error })
+  if (has('ECONNRESET', 'EPIPE')) return new UpstreamError('T3', { cause: error })
+  return new UpstreamError('T1', { cause: error })
+}
+
+const NOT_SENT =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_.*|CERT_.*|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_.*)$/
+
+/** Whether a failed request surely never reached the upstream, because no connection came about. Decides if a lost submit is "unknown". */
+export function surelyNotSent(error: unknown): boolean {
+  return errorCodes(error).some((code) => NOT_SENT.test(code))
+}
+
+function errorCodes(error: unknown): string[] {
+  const codes: string[] = []
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    const code = (at as NodeJS.ErrnoException).code
+    if (code !== undefined) codes.push(code)
+    if (at instanceof AggregateError) codes.push(...at.errors.flatMap(errorCodes))
+  }
+  return codes
+}
+
+function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers)
+      .filter(([name, value]) => name !== 'set-cookie' && value !== undefined)
+      .map(([name, value]) => [name.toLowerCase(), [value].flat().join(', ')])
+  )
+}
+
+function absolute(location: string, base: string): string | undefined {
+  return URL.canParse(location, base) ? new URL(location, base).href : undefined
+}

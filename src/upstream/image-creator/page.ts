@@ -1,0 +1,135 @@
+import { type HTMLElement, NodeType, parse } from 'node-html-parser'
+import type { FailureId } from '../failures.ts'
+import {
+  ERROR_PANELS,
+  ERROR_TEXTS,
+  HIDDEN_PANEL_ID,
+  IG_PATTERNS,
+  REFUSAL_PANEL_ID,
+  REJECTION_MARKERS,
+  SALT_PATTERN,
+  SIGNED_IN,
+  SIGNED_OUT
+} from './constants.ts'
+
+/** What a Creator page says about the visitor. */
+export interface LandingPage {
+  signedIn: boolean
+  /** Page impression id; absent when the page shows none. */
+  ig: string | undefined
+  salt: string | undefined
+  /** The page is Bing's apology for an outage. */
+  outage: boolean
+}
+
+export function readLandingPage(html: string): LandingPage {
+  const signedIn = SIGNED_IN.test(html)
+  return {
+    signedIn,
+    ig: cookieSafe(firstMatch(html, IG_PATTERNS)),
+    salt: cookieSafe(SALT_PATTERN.exec(html)?.[1]),
+    outage: textRow(visibleText(parsePage(html))) === 'I15'
+  }
+}
+
+/** Whether a page is what somebody sees who is not signed in. A page fragment is not. */
+export function isSignedOut(html: string): boolean {
+  return SIGNED_OUT.test(html) && !SIGNED_IN.test(html)
+}
+
+/** Whether a page has the site's header, signed in or not. Error pages and answers to polls have none. */
+export function isFullPage(html: string): boolean {
+  return SIGNED_IN.test(html) || SIGNED_OUT.test(html)
+}
+
+/** Whether a page carries one of the structural signs of a refused prompt; docs/protocol/images.md section 5.1. */
+export function hasRejectionMarker(text: string): boolean {
+  return REJECTION_MARKERS.some((marker) => marker.test(text))
+}
+
+/**
+ * What a page's visible words say went wrong; docs/protocol/images.md section 5.2.
+ *
+ * Error panels are read first. When there is none, the whole page is read without the prompt, because some error pages
+ * have no panel: pass `panelsOnly` for pages that show results, whose captions are other people's words.
+ */
+export function errorTextRow(
+  page: HTMLElement,
+  { prompt, panelsOnly = false }: { prompt: string; panelsOnly?: boolean }
+): FailureId | undefined {
+  const panels = page.querySelectorAll(ERROR_PANELS).filter(isVisible)
+  for (const panel of panels) {
+    const row = textRow(visibleText(panel))
+    if (row !== undefined) return row
+  }
+  if (panels.some((panel) => panel.id === REFUSAL_PANEL_ID && visibleText(panel) !== '')) return 'I4'
+  return panelsOnly ? undefined : textRow(wordsBesidePrompt(page, prompt))
+}
+
+/** The visible words of a page, lower-case, without those that repeat the prompt. */
+export function wordsBesidePrompt(page: HTMLElement, prompt: string): string {
+  const echo = normalised(prompt)
+  const words = visibleText(page)
+  return echo === '' ? words : words.replaceAll(echo, ' ')
+}
+
+/** The failure that an error text of Bing stands for. */
+export function textRow(text: string): FailureId | undefined {
+  const words = normalised(text)
+  return ERROR_TEXTS.find((entry) => entry.text.test(words))?.row
+}
+
+/** Parses HTML, with the content of `noscript` as elements and that of scripts and styles as nothing. */
+export function parsePage(html: string): HTMLElement {
+  return parse(html, { blockTextElements: { script: false, style: false } })
+}
+
+const UNSEEN = new Set(['SCRIPT', 'STYLE', 'TEMPLATE', 'HEAD', 'TITLE', 'NOSCRIPT'])
+
+function hides(element: HTMLElement): boolean {
+  return (
+    UNSEEN.has(element.tagName) ||
+    element.id === HIDDEN_PANEL_ID ||
+    element.hasAttribute('hidden') ||
+    /display:\s*none|visibility:\s*hidden/i.test(element.getAttribute('style') ?? '')
+  )
+}
+
+/** Whether neither an element nor one around it is hidden, as far as the markup itself tells. */
+export function isVisible(element: HTMLElement): boolean {
+  for (let at: HTMLElement | null = element; at !== null; at = at.parentNode) {
+    if (at.tagName !== undefined && at.tagName !== null && hides(at)) return false
+  }
+  return true
+}
+
+function visibleText(root: HTMLElement): string {
+  const words: string[] = []
+  const rest: HTMLElement['childNodes'] = [root]
+  for (let node = rest.pop(); node !== undefined; node = rest.pop()) {
+    if (node.nodeType === NodeType.TEXT_NODE) words.push(node.text)
+    else if (node.nodeType === NodeType.ELEMENT_NODE) {
+      const element = node as HTMLElement
+      if (element.tagName && hides(element)) continue
+      rest.push(...element.childNodes.toReversed())
+    }
+  }
+  return normalised(words.join(' '))
+}
+
+function normalised(text: string): string {
+  return text.toLowerCase().replaceAll('’', "'").replace(/\s+/g, ' ').trim()
+}
+
+function firstMatch(text: string, patterns: readonly RegExp[]): string | undefined {
+  for (const pattern of patterns) {
+    const found = pattern.exec(text)?.[1]
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** IG and Salt go into a cookie and into URLs; a value that fits neither is worth nothing. */
+function cookieSafe(value: string | undefined): string | undefined {
+  return value !== undefined && /^[\x21-\x3a\x3c-\x7e]{1,256}$/.test(value) ? value : undefined
+}

@@ -1,0 +1,191 @@
+import type { Clock } from '../../clock.ts'
+import type { Account } from '../account.ts'
+import { UpstreamError } from '../failures.ts'
+import type { UpstreamHttp, UpstreamResponse } from '../http.ts'
+import { refuseBadStatus } from '../page-verdict.ts'
+import { withRetries } from '../retry.ts'
+import { BING_HOST, CREATE_PATH, PAGE_HEADERS, SETTINGS_COOKIE, settingsCookie } from './constants.ts'
+import { readLandingPage } from './page.ts'
+
+/** Redirects that a page may take before it counts as a loop (row T5). */
+const MAX_REDIRECTS = 5
+
+/** A visit to the Creator that calls of any number of jobs share. */
+export interface PageSession {
+  /** Page impression id for submit and poll URLs; absent when the landing page showed none. */
+  readonly ig: string | undefined
+  /** `Account.generation` of the cookies that opened it. */
+  readonly generation: number
+}
+
+/** The signed-in session of Bing's creators, opened when it is first needed; images and video share one. */
+export interface CreatorSession {
+  /** Whether a session is open and still belongs to the account's cookies. */
+  readonly active: boolean
+  /**
+   * The open session, or a new one. Callers that come while one is being opened wait for the same one.
+   * @throws {UpstreamError} C1 | I1 | I15 | T1–T11 of docs/protocol/failures.md, or the signal's reason
+   */
+  open(signal: AbortSignal): Promise<PageSession>
+  /** A session younger than `stale`, which an answer has shown to be of no use. Throws as `open`. */
+  renew(stale: PageSession, signal: AbortSignal): Promise<PageSession>
+  forget(): void
+  /**
+   * Fetches a page and follows its redirects, as far as they stay with Bing.
+   * @throws {UpstreamError} T1–T10, or the signal's reason
+   */
+  page(url: string, signal: AbortSignal): Promise<UpstreamResponse>
+}
+
+export interface CreatorSessionSettings {
+  /** `https://www.bing.com`, or a stand-in. */
+  bingUrl: string
+  account: Account
+  http: UpstreamHttp
+  clock: Clock
+}
+
+interface Opening {
+  session: Promise<PageSession>
+  /** Callers that wait for it; it is given up when the last one leaves. */
+  waiting: number
+  abort: AbortController
+  /** `Account.generation` at its start. */
+  generation: number
+}
+
+export function createCreatorSession({
+  bingUrl,
+  account,
+  http,
+  clock
+}: CreatorSessionSettings): CreatorSession {
+  const base = bingUrl.replace(/\/+$/, '')
+  const landingUrl = `${base}${CREATE_PATH}`
+  let current: PageSession | undefined
+  let opening: Opening | undefined
+
+  function usable(): PageSession | undefined {
+    return current?.generation === account.generation ? current : undefined
+  }
+
+  function isOwn(url: string): boolean {
+    const { origin, protocol, hostname } = new URL(url)
+    return origin === new URL(base).origin || (protocol === 'https:' && BING_HOST.test(hostname))
+  }
+
+  async function page(url: string, signal: AbortSignal): Promise<UpstreamResponse> {
+    let at = url
+    for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+      const response = await http.request({ url: at, headers: pageHeaders(base), signal })
+      refuseBadStatus(response)
+      const { status, location } = response
+      if (status < 300 || status > 399 || location === undefined) return response
+      if (!isOwn(location)) throw new UpstreamError('T10', { cause: new Error('redirect to a foreign host') })
+      at = location
+    }
+    throw new UpstreamError('T5', { cause: new Error(`more than ${MAX_REDIRECTS} redirects`) })
+  }
+
+  /** One look at the landing page. `undefined`: it shows nobody signed in. */
+  async function visit(signal: AbortSignal): Promise<PageSession | undefined> {
+    const { generation } = account
+    const { status, text } = await page(landingUrl, signal)
+    if (status === 401) throw new UpstreamError('T6')
+    if (status === 403) throw new UpstreamError('T7')
+    if (status !== 200) throw new UpstreamError('T11', { cause: new Error(`landing page: status ${status}`) })
+    if (text.trim() === '') throw new UpstreamError('T10', { cause: new Error('landing page: empty') })
+    const { signedIn, ig, salt, outage } = readLandingPage(text)
+    if (outage) throw new UpstreamError('I15')
+    if (!signedIn) return undefined
+    if (generation === account.generation) {
+      account.set(base, SETTINGS_COOKIE, settingsCookie(Math.floor(clock.now() / 1000), salt, ig))
+    }
+    return { ig, generation }
+  }
+
+  /** Two visits at most: the second one tells an expired cookie from a hiccup (row I1). */
+  async function bootstrap(signal: AbortSignal): Promise<PageSession> {
+    for (let visits = 0; visits < 2; visits++) {
+      const session = await withRetries({ clock, signal }, () => visit(signal))
+      if (session !== undefined) return session
+    }
+    throw new UpstreamError('I1')
+  }
+
+  function start(): Opening {
+    const abort = new AbortController()
+    const { generation } = account
+    const own: Opening = { session: bootstrap(abort.signal), waiting: 0, abort, generation }
+    const end = () => {
+      if (opening === own) opening = undefined
+    }
+    own.session.then((session) => {
+      current = session
+      end()
+    }, end)
+    return own
+  }
+
+  async function open(signal: AbortSignal): Promise<PageSession> {
+    for (;;) {
+      signal.throwIfAborted()
+      if (!account.configured) throw new UpstreamError('C1')
+      const ready = usable()
+      if (ready !== undefined) return ready
+      opening ??= start()
+      const joined = opening
+      joined.waiting += 1
+      try {
+        await unlessAborted(joined.session, signal)
+      } catch (error) {
+        // What the old cookies met says nothing about those that came meanwhile.
+        if (signal.aborted || joined.generation === account.generation) throw error
+      } finally {
+        joined.waiting -= 1
+        if (joined.waiting === 0) {
+          joined.abort.abort()
+          if (opening === joined) opening = undefined
+        }
+      }
+    }
+  }
+
+  return {
+    get active() {
+      return usable() !== undefined
+    },
+    open,
+    renew(stale, signal) {
+      if (current === stale) current = undefined
+      return open(signal)
+    },
+    forget() {
+      current = undefined
+    },
+    page
+  }
+}
+
+/**
+ * Headers of a call to Bing's creators.
+ * @param referer path with query of the page that the call pretends to come from
+ */
+export function pageHeaders(bingUrl: string, referer: string = CREATE_PATH): Record<string, string> {
+  const base = bingUrl.replace(/\/+$/, '')
+  return { ...PAGE_HEADERS, origin: new URL(base).origin, referer: `${base}${referer}` }
+}
+
+/** Waits for what others may go on waiting for. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let leave = () => {}
+  const left = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason)
+    signal.addEventListener('abort', leave, { once: true })
+  })
+  try {
+    return await Promise.race([promise, left])
+  } finally {
+    signal.removeEventListener('abort', leave)
+  }
+}

@@ -1,0 +1,203 @@
+import type { Clock } from '../../clock.ts'
+import type { Accepted } from '../creation-client.ts'
+import { type FailureId, UpstreamError } from '../failures.ts'
+import { surelyNotSent, type UpstreamHttp, type UpstreamResponse } from '../http.ts'
+import { refuseBadStatus } from '../page-verdict.ts'
+import {
+  BING_HOST,
+  CHALLENGE_MARKERS,
+  FORM_CONTENT_TYPE,
+  ID_IN_LOCATION,
+  ID_IN_RESULTS_PATH,
+  ID_PATTERN,
+  NOTIFY_PARAMETER
+} from './constants.ts'
+import { errorTextRow, hasRejectionMarker, parsePage } from './page.ts'
+import { type CreatorSession, type PageSession, pageHeaders } from './session.ts'
+
+/** What the calls of images and video need. */
+export interface CreatorContext {
+  bingUrl: string
+  mediaUrl: string
+  http: UpstreamHttp
+  clock: Clock
+  session: CreatorSession
+}
+
+/** A prompt on its way to Bing. */
+export interface Submission {
+  prompt: string
+  /** The page that the form is on: path with query. */
+  referer: string
+  /** The POST as it is made first, and as it is made once more where `repeatable` allows it. */
+  first: SubmitForm
+  second: SubmitForm
+  /** Whether `second` avoids the quota of fast creations that `first` ran into (row I11). */
+  secondIsFree: boolean
+  /** Row of an answer that neither accepts nor refuses, after both. */
+  notAccepted: 'I2' | 'V3'
+  /** Judges error texts that only this kind of creation has, and rows that mean something else to it. */
+  refusal?: (row: FailureId | undefined, html: string) => FailureId | undefined
+}
+
+/** The POST within one session. */
+export type SubmitForm = (session: PageSession) => {
+  path: string
+  query: Record<string, string | number | undefined>
+  body: Record<string, string>
+}
+
+/** What an answer to a submit says; docs/protocol/images.md section 2.3. */
+export type SubmitAnswer =
+  | ({ kind: 'accepted' } & Accepted)
+  | { kind: 'refused'; row: FailureId }
+  | { kind: 'start-page' }
+
+/**
+ * Submits a prompt. Each POST leaves once and is never repeated because its answer was lost; a second one is made only
+ * after an answer that surely accepted nothing: the start page of a signed-in visitor, or used-up fast creations.
+ *
+ * @throws {UpstreamError} C1, T1–T11, `outcome-unknown`, I1–I17 or the submission's own rows; the signal's reason
+ *   before the POST. An abort while a POST is under way is `outcome-unknown`, with the reason as its cause
+ */
+export async function submitCreation(
+  context: CreatorContext,
+  submission: Submission,
+  signal: AbortSignal
+): Promise<Accepted> {
+  const { clock, session } = context
+  let visit = await session.open(signal)
+  const first = await post(context, submission, submission.first(visit), signal)
+  if (first.kind === 'accepted') return accepted(first)
+  if (first.kind === 'refused') {
+    if (first.row !== 'I11' || !submission.secondIsFree) throw creationFailure(first.row, clock)
+  } else {
+    visit = await session.renew(visit, signal).catch((error: unknown) => {
+      throw error instanceof UpstreamError && error.row === 'I1'
+        ? new UpstreamError('I3', { cause: error })
+        : error
+    })
+  }
+  const second = await post(context, submission, submission.second(visit), signal)
+  if (second.kind === 'accepted') return accepted(second)
+  throw creationFailure(second.kind === 'refused' ? second.row : submission.notAccepted, clock)
+}
+
+/** A failure row as an error, with the wait that depends on the time of day. */
+export function creationFailure(row: FailureId, clock: Clock, cause?: unknown): UpstreamError {
+  if (row !== 'I11') return new UpstreamError(row, { cause })
+  const day = 86_400_000
+  // Fast creations come back with the day, in UTC.
+  return new UpstreamError(row, { cause, retryAfter: Math.ceil((day - (clock.now() % day)) / 1000) })
+}
+
+/**
+ * Reads the answer to a submit.
+ * @param base the upstream base that was asked
+ * @throws {UpstreamError} T5–T9, T11, I16
+ */
+export function readSubmitAnswer(response: UpstreamResponse, base: string, prompt: string): SubmitAnswer {
+  refuseBadStatus(response)
+  const { status, location, text } = response
+  if (status >= 300 && status < 400) {
+    const id = location === undefined ? undefined : idIn(location.replaceAll('&amp;', '&'))
+    if (location === undefined || id === undefined) throw new UpstreamError('I16')
+    return { kind: 'accepted', upstreamId: id, resultUrl: resultUrl(location, base) }
+  }
+  if (status === 401) throw new UpstreamError('T6')
+  if (status === 403) throw new UpstreamError('T7')
+  if (status === 414 || status === 431) {
+    throw new UpstreamError('T11', {
+      type: 'invalid_request_error',
+      code: 'prompt_too_long',
+      param: 'query',
+      message: 'The prompt is too long for Bing.',
+      shouldRetry: false
+    })
+  }
+  if (status !== 200) throw new UpstreamError('T11', { cause: new Error(`submit: status ${status}`) })
+  if (hasRejectionMarker(text)) return { kind: 'refused', row: 'I4' }
+  const row = errorTextRow(parsePage(text), { prompt })
+  if (row !== undefined) return { kind: 'refused', row }
+  const id = idInBody(text, prompt)
+  if (id !== undefined) return { kind: 'accepted', upstreamId: id, resultUrl: undefined }
+  if (CHALLENGE_MARKERS.some((marker) => text.includes(marker))) return { kind: 'refused', row: 'I17' }
+  return { kind: 'start-page' }
+}
+
+/** A query or form body, percent-encoded UTF-8; `undefined` values are left out. */
+export function encodeForm(fields: Record<string, string | number | undefined>): string {
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) params.append(name, String(value))
+  }
+  return params.toString()
+}
+
+/** As `encodeForm`, with spaces as `%20`. */
+export function encodeQuery(fields: Record<string, string | number | undefined>): string {
+  return encodeForm(fields).replaceAll('+', '%20')
+}
+
+async function post(
+  { bingUrl, http, session }: CreatorContext,
+  { prompt, referer, refusal }: Submission,
+  { path, query, body }: ReturnType<SubmitForm>,
+  signal: AbortSignal
+): Promise<SubmitAnswer> {
+  signal.throwIfAborted()
+  const base = bingUrl.replace(/\/+$/, '')
+  let response: UpstreamResponse
+  try {
+    response = await http.request({
+      method: 'POST',
+      url: `${base}${path}?${encodeQuery(query)}`,
+      headers: { ...pageHeaders(bingUrl, referer), 'content-type': FORM_CONTENT_TYPE },
+      body: encodeForm(body),
+      signal
+    })
+  } catch (error) {
+    throw surelyNotSent(error) ? error : new UpstreamError('outcome-unknown', { cause: error })
+  }
+  try {
+    const answer = readSubmitAnswer(response, base, prompt)
+    if (refusal === undefined || answer.kind === 'accepted') return answer
+    const row = refusal(answer.kind === 'refused' ? answer.row : undefined, response.text)
+    return row === undefined ? answer : { kind: 'refused', row }
+  } catch (error) {
+    if (error instanceof UpstreamError && error.row === 'T6') session.forget()
+    throw error
+  }
+}
+
+function accepted({ upstreamId, resultUrl }: Accepted): Accepted {
+  return { upstreamId, resultUrl }
+}
+
+function idIn(url: string): string | undefined {
+  for (const pattern of ID_IN_LOCATION) {
+    const id = pattern.exec(url)?.[1]
+    if (id !== undefined && ID_PATTERN.test(id)) return id
+  }
+  return undefined
+}
+
+/** A page also shows ids of earlier creations and of other people: only one that comes with this prompt counts. */
+function idInBody(html: string, prompt: string): string | undefined {
+  const shown = ID_IN_RESULTS_PATH.exec(html)?.[1]
+  if (shown !== undefined) return shown
+  for (const [, address = ''] of html.matchAll(/(?:href|action|data-c)="([^"]+)"/g)) {
+    const url = address.replaceAll('&amp;', '&')
+    const query = new URLSearchParams(url.split('?')[1]?.split('#')[0] ?? '')
+    const id = query.get('id')
+    if (id !== null && ID_PATTERN.test(id) && query.get('q')?.trim() === prompt.trim()) return id
+  }
+  return undefined
+}
+
+function resultUrl(location: string, base: string): string | undefined {
+  const url = new URL(location.replace(NOTIFY_PARAMETER, ''))
+  const own =
+    url.origin === new URL(base).origin || (url.protocol === 'https:' && BING_HOST.test(url.hostname))
+  return own ? url.href : undefined
+}

@@ -1,0 +1,36 @@
+import { UpstreamError } from './failures.ts'
+import type { UpstreamResponse } from './http.ts'
+
+const LOGIN = /^https?:\/\/(login\.live\.com|login\.microsoftonline\.com)(\/|$)|\/fd\/auth\/signin/i
+const REGION = /^https?:\/\/cn\.bing\.com(\/|$)|[?&]form=REDIRERR/i
+
+/**
+ * What an HTTP answer means before anybody reads its body: rows T5 to T9 of docs/protocol/failures.md section 1.
+ * Answers that a protocol must judge itself (200, other redirects, 404) pass through.
+ *
+ * @throws {UpstreamError} T5 | T6 | T7 | T8 | T9
+ */
+export function refuseBadStatus(response: UpstreamResponse): void {
+  const { status, location, text } = response
+  if (status >= 300 && status < 400 && location !== undefined) {
+    if (LOGIN.test(location)) throw new UpstreamError('T6')
+    if (REGION.test(location)) throw new UpstreamError('T5')
+  }
+  if (status === 403 && looksLikeHtml(text)) throw new UpstreamError('T7')
+  if (status === 429) throw new UpstreamError('T8', { retryAfter: retryAfterSeconds(response) })
+  if (status === 503 || status === 504)
+    throw new UpstreamError('T9', { retryAfter: retryAfterSeconds(response) })
+  if (status >= 500) throw new UpstreamError('T9-bad', { retryAfter: retryAfterSeconds(response) })
+}
+
+export function looksLikeHtml(text: string): boolean {
+  return /^\s*(<!doctype html|<html|<head|<body|<!--)/i.test(text)
+}
+
+/** `Retry-After` in whole seconds (RFC 9110 section 10.2.3: seconds or a date), at most a day. */
+function retryAfterSeconds(response: UpstreamResponse): number | undefined {
+  const value = response.headers['retry-after']
+  if (value === undefined) return undefined
+  const seconds = /^\d+$/.test(value.trim()) ? Number(value) : (Date.parse(value) - Date.now()) / 1000
+  return Number.isFinite(seconds) ? Math.min(86_400, Math.max(1, Math.ceil(seconds))) : undefined
+}

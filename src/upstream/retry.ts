@@ -1,0 +1,38 @@
+import type { Clock } from '../clock.ts'
+import { UpstreamError } from './failures.ts'
+
+export interface RetryOptions {
+  clock: Clock
+  /** Ends the waiting between attempts; its reason is thrown. */
+  signal: AbortSignal
+  /** Asked before each repeat; `false` ends with the failure as it is (bytes of an answer have arrived, …). */
+  mayRepeat?: (error: UpstreamError) => boolean
+  /** Told of each repeat, for the log. */
+  onRepeat?: (error: UpstreamError, attempt: number) => void
+}
+
+/**
+ * Runs `attempt` and repeats it as often as the failure's own row allows (docs/protocol/failures.md, column "Retry").
+ * Each row has a budget of its own, so two kinds of trouble in one request don't eat each other's repeats;
+ * delays get up to 25 % jitter, so that many callers don't return in step.
+ *
+ * @throws what `attempt` threw last, or the signal's reason
+ */
+export async function withRetries<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
+  const used = new Map<string, number>()
+  for (let n = 1; ; n++) {
+    options.signal.throwIfAborted()
+    try {
+      return await attempt()
+    } catch (error) {
+      options.signal.throwIfAborted()
+      if (!(error instanceof UpstreamError)) throw error
+      const count = used.get(error.row) ?? 0
+      const delay = error.retries[count]
+      if (delay === undefined || options.mayRepeat?.(error) === false) throw error
+      used.set(error.row, count + 1)
+      options.onRepeat?.(error, n)
+      await options.clock.sleep(delay * (1 + Math.random() * 0.25), options.signal)
+    }
+  }
+}

@@ -1,0 +1,178 @@
+import { HttpsProxyAgent } from 'https-proxy-agent'
+import type { WebSocket } from 'ws'
+import { type Clock, systemClock } from '../../clock.ts'
+import type { Account } from '../account.ts'
+import type { Answer, AskOptions, ChatClient, Question, UpstreamConversation } from '../chat-client.ts'
+import { type FailureId, UpstreamError } from '../failures.ts'
+import type { ProxySettings, UpstreamHttp } from '../http.ts'
+import { proxyFor } from '../proxy.ts'
+import { withRetries } from '../retry.ts'
+import { createAnswerReducer } from './answer.ts'
+import { ACCESS_TOKEN_QUERY, HUB_HEADERS, LONG_CONTEXT_CHARS, THROTTLED_MAX_S } from './constants.ts'
+import { createConversation } from './create.ts'
+import { HUB_DEADLINES, type HubDeadlines, type HubEnd, runHubTurn } from './hub.ts'
+import { buildQuestion } from './question.ts'
+
+export interface SydneyClientSettings {
+  /** Base of the create call, e.g. `https://www.bing.com`. */
+  bingUrl: string
+  /** The hub, e.g. `wss://sydney.bing.com/sydney/ChatHub`. */
+  chatUrl: string
+  account: Account
+  http: UpstreamHttp
+  /** For the hub's socket; `http` has its own. */
+  proxy?: ProxySettings
+  clock?: Clock
+  /** Deadlines other than those of constants.ts. The deadline of a whole call comes with its signal. */
+  deadlines?: Partial<HubDeadlines>
+}
+
+/** Rows after which a first question may go to a fresh conversation, because this one is dead and held nothing. */
+const NEEDS_FRESH_CONVERSATION: readonly FailureId[] = ['W1', 'S3', 'S4']
+
+/**
+ * Chat over the hub that served Bing Chat until the end of 2024. One socket per turn; state is in the conversation.
+ * @see docs/protocol/chat-sydney.md
+ */
+export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
+  const { bingUrl, chatUrl, account, http, proxy = {}, clock = systemClock } = settings
+  const deadlines: HubDeadlines = { ...HUB_DEADLINES, ...settings.deadlines }
+  const proxyUrl = proxyFor(chatUrl, proxy)
+  const agent = proxyUrl === undefined ? undefined : new HttpsProxyAgent(proxyUrl)
+  const origin = new URL(bingUrl).origin
+  const sockets = new Set<WebSocket>()
+  let isClosed = false
+  /** How often in a row the account was throttled (row S1 doubles its `Retry-After`). */
+  let throttledTimes = 0
+
+  async function open(signal: AbortSignal): Promise<UpstreamConversation> {
+    if (!account.configured) throw new UpstreamError('C1')
+    return createConversation(http, bingUrl, signal)
+  }
+
+  /** Asks once, on a socket of its own. */
+  async function askOnce(
+    conversation: UpstreamConversation,
+    question: Question,
+    { signal, onText }: AskOptions,
+    onFirstText: () => void
+  ): Promise<Answer> {
+    const reducer = createAnswerReducer(question.invocationId, onText)
+    let end: HubEnd
+    try {
+      end = await runHubTurn({
+        url: hubUrl(conversation),
+        headers: hubHeaders(),
+        agent,
+        question: buildQuestion(conversation, question, clock.now()),
+        deadlines,
+        signal,
+        sockets,
+        onRecord(record) {
+          const isOver = reducer.take(record)
+          if (reducer.hasText) onFirstText()
+          return isOver
+        }
+      })
+    } catch (error) {
+      // The upstream had said what it had to say and then fell silent.
+      if (error instanceof UpstreamError && error.row === 'W10' && reducer.isDecided) end = 'done'
+      else throw error
+    }
+    if (end !== 'done' && !reducer.isDecided) throw closeFailure(end, reducer.hasText, question)
+    return { ...reducer.finish(), conversation }
+  }
+
+  function hubUrl({ encryptedSignature }: UpstreamConversation): string {
+    if (!encryptedSignature) return chatUrl
+    return `${chatUrl}${chatUrl.includes('?') ? '&' : '?'}${ACCESS_TOKEN_QUERY}=${encodeURIComponent(encryptedSignature)}`
+  }
+
+  function hubHeaders(): Record<string, string> {
+    const cookie = account.cookieHeader(chatUrl)
+    return { ...HUB_HEADERS, origin, ...(cookie === undefined ? {} : { cookie }) }
+  }
+
+  /** Row S1: each throttled call in a row doubles the time to wait. */
+  function counted(error: unknown): unknown {
+    if (!(error instanceof UpstreamError) || error.row !== 'S1') return error
+    const retryAfter = Math.min(THROTTLED_MAX_S, (error.retryAfter ?? 0) * 2 ** throttledTimes)
+    throttledTimes++
+    return new UpstreamError('S1', { retryAfter, cause: error.cause })
+  }
+
+  return {
+    async create(signal) {
+      try {
+        return await withRetries({ clock, signal, mayRepeat: () => !isClosed }, () => open(signal))
+      } catch (error) {
+        throw counted(error)
+      }
+    },
+
+    async ask(conversation, question, options) {
+      const { signal, onRepeat } = options
+      let current = conversation
+      let hasText = false
+      let isFresh = question.invocationId > 0
+      let needsFresh = false
+      let attempts = 0
+
+      /** Counts every question on the wire; a fresh conversation is part of the attempt, so that rows keep one budget each. */
+      async function attempt(): Promise<Answer> {
+        attempts++
+        if (needsFresh) {
+          current = await open(signal)
+          needsFresh = false
+        }
+        try {
+          return await askOnce(current, question, options, () => {
+            hasText = true
+          })
+        } catch (error) {
+          const mayRenew = !isFresh && !hasText && !isClosed && !signal.aborted
+          if (
+            !mayRenew ||
+            !(error instanceof UpstreamError) ||
+            !NEEDS_FRESH_CONVERSATION.includes(error.row)
+          ) {
+            throw error
+          }
+          isFresh = true
+          needsFresh = true
+          onRepeat?.(error, attempts)
+          return attempt()
+        }
+      }
+
+      try {
+        const mayRepeat = () => !hasText && !isClosed
+        const repeated = (error: Error) => onRepeat?.(error, attempts)
+        const answer = await withRetries({ clock, signal, mayRepeat, onRepeat: repeated }, attempt)
+        throttledTimes = 0
+        return answer
+      } catch (error) {
+        throw counted(error)
+      }
+    },
+
+    async close() {
+      isClosed = true
+      for (const socket of sockets) socket.terminate()
+      agent?.destroy()
+    }
+  }
+}
+
+/** Rows W7 to W9: the hub left before its final record. */
+function closeFailure(
+  end: { closed: number | undefined },
+  hasText: boolean,
+  question: Question
+): UpstreamError {
+  const cause = new Error(end.closed === undefined ? 'type 7 record' : `closed with ${end.closed}`)
+  if (hasText) return new UpstreamError('W8', { cause })
+  if (end.closed !== 1000) return new UpstreamError('W7', { cause })
+  const isLong = question.contextChars + question.prompt.length > LONG_CONTEXT_CHARS
+  return new UpstreamError(isLong ? 'W9-long' : 'W9', { cause })
+}

@@ -1,0 +1,34 @@
+import type { TextChange } from '../chat-client.ts'
+
+/** Keeps what a reader has been shown equal to a text that grows, shrinks or changes. */
+export interface TextStream {
+  /** Shows `text` in full: a delta where it continues what was shown, else a replacement; nothing when it is equal. */
+  show(text: string): void
+  /** What the reader has in front of them now. */
+  readonly shown: string
+}
+
+/** @see docs/protocol/chat-sydney.md section 6.2, rules 3 to 6 */
+export function createTextStream(onText: ((change: TextChange) => void) | undefined): TextStream {
+  let shown = ''
+  return {
+    show(text) {
+      if (text === shown) return
+      const isContinued = text.startsWith(shown)
+      const added = isContinued ? text.slice(shown.length) : text
+      shown = text
+      onText?.(isContinued ? { kind: 'delta', text: added } : { kind: 'replace', text: added })
+    },
+    get shown() {
+      return shown
+    }
+  }
+}
+
+/**
+ * The text without half a character at its end: the upstream cuts by UTF-16 units, and the second half comes later.
+ * What is shown therefore always ends, and every delta begins, between code points.
+ */
+export function withoutHalfCharacter(text: string): string {
+  return /[\ud800-\udbff]$/.test(text) ? text.slice(0, -1) : text
+}
