@@ -19,7 +19,7 @@ const aspectName = StringEnum(['SQUARE', 'LANDSCAPE', 'PORTRAIT'] as const, { ex
 
 const nameOrNumber = (names: string, fallback: string) =>
   Type.Unsafe<string | number>({
-    type: ['string', 'integer'],
+    anyOf: [{ type: 'string' }, { type: 'integer' }],
     description: `${names}. A name in any case, or its number.`,
     default: fallback,
     examples: [fallback]

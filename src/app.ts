@@ -1,11 +1,11 @@
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import auth from '../plugins/auth/index.ts'
 import chat from '../plugins/chat/index.ts'
 import config from '../plugins/core/config.ts'
-import errors from '../plugins/core/errors.ts'
+import errors, { answerClientError, answerFrameworkError } from '../plugins/core/errors.ts'
 import lifecycle from '../plugins/core/lifecycle.ts'
 import metrics from '../plugins/core/metrics.ts'
 import openapi from '../plugins/core/openapi.ts'
@@ -42,7 +42,9 @@ export async function buildApp(
   const app = Fastify({
     loggerInstance: (logger ?? createLogger({ level: complete.LOG_LEVEL })) as FastifyBaseLogger,
     genReqId: requestId,
-    requestIdLogLabel: 'requestId',
+    logController: new LogController({ requestIdLogLabel: 'requestId', disableRequestLogging: true }),
+    frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: 'idle',

@@ -1,10 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { type Static, type TLiteral, type TSchema, type TUnion, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 
-const StringEnum = <T extends string>(values: readonly T[], description: string, fallback: T) =>
-  Type.Unsafe<T>({ type: 'string', enum: [...values], default: fallback, description })
+type TLiteralUnion<T extends string> = TUnion<[TLiteral<T>]>
+
+const oneOf = <T extends string>(values: readonly T[], description: string, fallback: T) =>
+  Type.Union(
+    values.map((value) => Type.Literal(value)),
+    { description, default: fallback }
+  ) as unknown as TLiteralUnion<T>
 
 const url = (description: string, fallback: string, protocols: string) =>
   Type.String({ description, default: fallback, pattern: `^(${protocols})://[^\\s?#]+$` })
@@ -47,13 +52,13 @@ export const ConfigSchema = Type.Object({
   BING_URL: url('Base URL of Bing.', 'https://www.bing.com', 'https?'),
   BING_CHAT_URL: url('URL of the chat hub.', 'wss://sydney.bing.com/sydney/ChatHub', 'wss?'),
   BING_MEDIA_URL: url('Base URL of finished pictures and videos.', 'https://th.bing.com', 'https?'),
-  CHAT_UPSTREAM: StringEnum(['sydney'], 'Chat protocol. This version speaks `sydney` only.', 'sydney'),
+  CHAT_UPSTREAM: oneOf(['sydney'], 'Chat protocol. This version speaks `sydney` only.', 'sydney'),
   WHITELIST_FILE: Type.String({
     default: 'whitelist.txt',
     minLength: 1,
     description: 'File with one userId a line. Re-read within 2 s of a change.'
   }),
-  AUTH_MODE: StringEnum(['whitelist'], 'Who may call. This version knows `whitelist` only.', 'whitelist'),
+  AUTH_MODE: oneOf(['whitelist'], 'Who may call. This version knows `whitelist` only.', 'whitelist'),
   ALLOW_ANONYMOUS: Type.Optional(
     Type.Boolean({
       description:
@@ -81,7 +86,7 @@ export const ConfigSchema = Type.Object({
         'Fixed time between two looks at a creation, in milliseconds. Default: 5 s (3 s for GPT4O), growing to 60 s for old videos.'
     })
   ),
-  LOG_LEVEL: StringEnum(
+  LOG_LEVEL: oneOf(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
     'Least severe log line that is written. JSON lines on stdout, readable lines on a terminal.',
     'info'
@@ -172,7 +177,8 @@ function fromText(schema: TSchema, raw: string): unknown {
 function expectation(schema: TSchema): string {
   if (schema.type === 'integer') return `must be a whole number from ${schema.minimum} to ${schema.maximum}`
   if (schema.type === 'boolean') return 'must be true or false'
-  if (schema.enum) return `must be ${schema.enum.join(', ')}`
+  if (schema.const) return `must be ${schema.const}`
+  if (schema.anyOf) return `must be ${schema.anyOf.map((option: TLiteral) => option.const).join(' or ')}`
   if (schema.pattern)
     return `must be a URL that starts with ${/^\^(?:\((.*?)\)|(.*?)):\/\//.exec(schema.pattern)?.slice(1).find(Boolean)?.replace('https?', 'http or https').replace('wss?', 'ws or wss')}://`
   return 'must not be empty'

@@ -54,7 +54,7 @@ export function createChatService(settings: ChatServiceSettings) {
     signal: AbortSignal,
     run: (signal: AbortSignal) => Promise<T>
   ): Promise<T> {
-    const limit = deadline(settings.timeoutMs, () => new UpstreamError('W10'), signal)
+    const limit = deadline(clock, settings.timeoutMs, () => new UpstreamError('W10'), signal)
     try {
       const leave = await gate.enter(owner, limit.signal)
       try {

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { CallerGone, errorBody, GatewayError } from '../../src/errors.ts'
@@ -83,6 +85,49 @@ function logError(error: GatewayError, request: FastifyRequest): void {
       { type: error.type, code: error.code ?? undefined, param: error.param ?? undefined },
       'request refused'
     )
+}
+
+/** What Fastify refuses before it has found a route (a path that can't be decoded). Hooks don't run for these. */
+export function answerFrameworkError(
+  thrown: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply
+): void {
+  const error = toGatewayError(thrown)
+  logError(error, request)
+  reply.header('x-request-id', request.id)
+  sendError(error, reply)
+}
+
+/** What Node's parser refuses: it is no HTTP, its headers are too large, or it comes too slowly. There is no request to answer through. */
+export function answerClientError(
+  this: FastifyInstance,
+  thrown: Error & { code?: string },
+  socket: Socket
+): void {
+  this.log.debug({ err: thrown }, 'unreadable request')
+  if (thrown.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [status, reason, message] =
+    thrown.code === 'HPE_HEADER_OVERFLOW'
+      ? [431, 'Request Header Fields Too Large', 'The headers are too large.']
+      : thrown.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? [408, 'Request Timeout', 'The request did not arrive in time.']
+        : [400, 'Bad Request', 'This is not a valid HTTP request.']
+  const body = JSON.stringify(errorBody(new GatewayError('invalid_request_error', message)))
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${reason}`,
+      'content-type: application/json; charset=utf-8',
+      `content-length: ${Buffer.byteLength(body)}`,
+      `x-request-id: ${randomUUID()}`,
+      'connection: close',
+      '',
+      body
+    ].join('\r\n')
+  )
 }
 
 /** One error mapping for every route, unknown ones included. */

@@ -10,11 +10,26 @@ export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
   return typeof given === 'string' && SANE.test(given) ? given : randomUUID()
 }
 
-/** Names the request on every answer, errors included. */
+/** Probes and scrapes come every few seconds and would drown everything else. */
+const QUIET = new Set(['/livez', '/readyz', '/metrics'])
+
+/** Names the request on every answer, errors included, and writes one log line when it has ended. */
 export default fp(
   async (fastify) => {
     fastify.addHook('onRequest', async (request, reply) => {
       reply.header('x-request-id', request.id)
+    })
+    fastify.addHook('onResponse', async (request, reply) => {
+      const route = request.routeOptions.url ?? 'unknown'
+      const line = {
+        method: request.method,
+        route,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime * 10) / 10,
+        caller: request.caller?.userId || undefined
+      }
+      if (QUIET.has(route)) request.log.debug(line, 'request')
+      else request.log.info(line, 'request')
     })
   },
   { name: 'request-id' }

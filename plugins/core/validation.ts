@@ -1,5 +1,6 @@
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
+import type { FastifyInstance, FastifySchemaCompiler } from 'fastify'
 import fp from 'fastify-plugin'
 
 /**
@@ -14,14 +15,22 @@ export default fp(
     for (const ajv of [strict, converting]) addFormats.default(ajv)
     const known = new Set<string>()
 
-    fastify.setValidatorCompiler(({ schema, httpPart }) => {
-      for (const [id, shared] of Object.entries(fastify.getSchemas())) {
-        if (known.has(id)) continue
-        known.add(id)
-        strict.addSchema(shared as object)
-        converting.addSchema(shared as object)
+    const compilerOf =
+      (scope: FastifyInstance): FastifySchemaCompiler<unknown> =>
+      ({ schema, httpPart }) => {
+        for (const [id, shared] of Object.entries(scope.getSchemas())) {
+          if (known.has(id)) continue
+          known.add(id)
+          strict.addSchema(shared as object)
+          converting.addSchema(shared as object)
+        }
+        return (httpPart === 'body' ? strict : converting).compile(schema as object)
       }
-      return (httpPart === 'body' ? strict : converting).compile(schema as object)
+
+    fastify.setValidatorCompiler(compilerOf(fastify))
+    // A scope that adds schemas of its own falls back to Fastify's converting compiler, so every route names this one.
+    fastify.addHook('onRoute', function (this: FastifyInstance, route) {
+      route.validatorCompiler ??= compilerOf(this)
     })
   },
   { name: 'validation' }

@@ -70,7 +70,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   const submits = new Set<Promise<void>>()
   const lookStop = new AbortController()
   const submitStop = new AbortController()
-  let timer: NodeJS.Timeout | undefined
+  let disarm = () => {}
   let stepping: Promise<void> | undefined
   let again = false
   let closed = false
@@ -119,6 +119,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   async function submit(task: Task): Promise<void> {
     // The task is in state `submitting` already: written before the prompt leaves the process.
     const limit = deadline(
+      clock,
       (task.deadlineAt ?? Number.POSITIVE_INFINITY) - clock.now(),
       () => timeout(task),
       submitStop.signal
@@ -182,7 +183,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     const polling = task.state === 'paused' ? await move(task, 'polling', { error: null }) : task
     if (polling === undefined) return
     const until = Math.min(LOOK_TIMEOUT_MS, (task.deadlineAt ?? Number.POSITIVE_INFINITY) - clock.now())
-    const limit = deadline(until, () => new UpstreamError('T4'), lookStop.signal)
+    const limit = deadline(clock, until, () => new UpstreamError('T4'), lookStop.signal)
     try {
       const seen = await clientOf(task).look(jobOf(task), limit.signal)
       const now = clock.now()
@@ -263,10 +264,9 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   async function arm(): Promise<void> {
     const now = clock.now()
     const at = await store.nextDueAt(now)
-    clearTimeout(timer)
+    disarm()
     if (closed || at === undefined) return
-    timer = setTimeout(() => runner.kick(), Math.min(Math.max(1, at - now), LONGEST_TIMER_MS))
-    timer.unref()
+    disarm = clock.timer(Math.min(Math.max(1, at - now), LONGEST_TIMER_MS), () => runner.kick())
   }
 
   const runner: TaskRunner = {
@@ -296,9 +296,8 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       runner.step().catch((error) => {
         log.error({ err: error }, 'task loop failed')
         // The store may be away for a moment; nothing is lost by looking again.
-        clearTimeout(timer)
-        timer = setTimeout(() => runner.kick(), LOOK_BACKOFF_MS.first)
-        timer.unref()
+        disarm()
+        disarm = clock.timer(LOOK_BACKOFF_MS.first, () => runner.kick())
       })
     },
 
@@ -351,7 +350,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       if (closed) return
       closed = true
       stopListening()
-      clearTimeout(timer)
+      disarm()
       lookStop.abort(new Error('the gateway is stopping'))
       const grace = setTimeout(() => submitStop.abort(new UpstreamError('outcome-unknown')), graceMs)
       await stepping?.catch(() => {})

@@ -116,6 +116,8 @@ t.test('draws pictures of the pixel sizes of each model and aspect', async (t) =
     t.match(html, `data-selcap="${q}, `)
     const found = pictures(html)
     t.equal(found.length, count)
+    // Drawing takes time: two real pictures are enough here.
+    if (model !== 'dalle' || ar === '3') v.sim.enqueue('media', { plain: true })
     const bytes = await (await fetch(`${found[0]?.split('?')[0]}?pid=ImgGn`)).arrayBuffer()
     const { format, width, height } = await sharp(bytes).metadata()
     t.strictSame([format, width, height], ['jpeg', ...size])
@@ -154,6 +156,10 @@ t.test('serves media in parts, small and large, with and without a body', async 
 
   v.sim.enqueue('media', { expired: true }, { forbidden: true }, { status: 503 })
   for (const status of [404, 403, 503, 200]) t.equal((await fetch(`${bare}?pid=ImgGn`)).status, status)
+  v.sim.enqueue('media', { plain: true })
+  const plain = await bytes(`${bare}?pid=ImgGn`)
+  t.equal((await sharp(plain).metadata()).width, 1024)
+  t.ok(plain.length < full.length)
   t.equal((await fetch(`${v.sim.url}/th/id/OIG1.nobodysPicture?pid=ImgGn`)).status, 404)
 })
 
@@ -173,6 +179,9 @@ t.test('makes a film of the prompt', async (t) => {
   for (const box of ['moov', 'mdat', 'avc1']) t.ok(bytes.includes(box), box)
   const part = await fetch(showContent, { headers: { range: 'bytes=-5' } })
   t.same(Buffer.from(await part.arrayBuffer()), bytes.subarray(-5))
+  v.sim.enqueue('media', { plain: true })
+  const plain = Buffer.from(await (await fetch(showContent)).arrayBuffer())
+  t.ok(plain.includes('moov') && plain.length < bytes.length)
   const poster = await fetch(`${showContent}&w=135`)
   t.equal((await sharp(await poster.arrayBuffer()).metadata()).width, 135)
   t.strictSame(v.sim.violations, [])
@@ -335,6 +344,12 @@ t.test('poll switches', async (t) => {
     },
     { name: 'no address', set: { pendingPolls: 0, ready: 'no-images' }, not: '/th/id/' },
     { name: 'no scheme', set: { pendingPolls: 0, ready: 'no-scheme' }, body: 'src="rms/' },
+    {
+      name: 'one without scheme',
+      set: { pendingPolls: 0, ready: 'one-no-scheme' },
+      body: 'OIG1.',
+      pictures: 4
+    },
     { name: 'G3 pending', set: { g3: true }, body: '{"status":0}' },
     { name: 'G3', set: { pendingPolls: 0, g3: true }, body: '{"status":2,"records":' },
     { name: 'G3 partial', set: { pendingPolls: 0, g3: true, g3Partial: true }, body: '"status":1' },
@@ -420,4 +435,29 @@ t.test('a GET with everything that creates a video uses up the next attempt', as
   await v.get('/images/create?q=x&ctype=video&pt=3&sm=0')
   t.equal((await v.submitVideo()).status, 200)
   t.equal((await v.submitVideo()).status, 302)
+})
+
+t.test('pictures asked for in a chat', async (t) => {
+  const v = await visitor(t)
+  v.sim.set('poll', { pendingPolls: 0 })
+  const page = await (await v.get('/images/create?partner=sydney&re=1&q=a+blue+cat')).text()
+  const poll = (/data-c="([^"]+)"/.exec(page)?.[1] ?? '').replaceAll('&amp;', '&')
+  t.equal(pictures(await (await v.get(poll)).text()).length, 4)
+  t.equal(v.sim.counts['submit:a blue cat'], 1)
+  t.match(await (await v.get('/images/create?partner=sydney&q=gore')).text(), 'BlockedByContentPolicy')
+  t.strictSame(v.sim.violations, [])
+})
+
+t.test('a reset refills the stock and frees the places', async (t) => {
+  const v = await visitor(t)
+  v.sim.set('bootstrap', { fastLeft: 0 })
+  v.sim.set('submit', { maxParallel: 1, whenFastUsedUp: 'start-page' })
+  t.match(await v.bootstrap(), 'data-tb="0"')
+  t.equal((await v.submit()).status, 200)
+  t.equal((await v.submit({ rt: '3' })).status, 302)
+  t.match(await (await v.submit({ rt: '3' })).text(), 'other ongoing creations')
+  v.sim.reset()
+  v.sim.set('submit', { maxParallel: 1 })
+  t.match(await v.bootstrap(), 'data-tb="15"')
+  t.equal((await v.submit()).status, 302)
 })

@@ -512,8 +512,8 @@ t.test('create failures', async (t) => {
   t.equal((await getCreate(sim)).status, 500)
   await t.rejects(getCreate(sim))
   sim.enqueue('create', { stall: 'before' }, { stall: 'during' })
-  await t.rejects(getCreate(sim, { signal: AbortSignal.timeout(50) }))
-  const half = await getCreate(sim, { signal: AbortSignal.timeout(50) })
+  await t.rejects(getCreate(sim, { signal: AbortSignal.timeout(400) }))
+  const half = await getCreate(sim, { signal: AbortSignal.timeout(400) })
   t.equal(half.status, 200)
   await t.rejects(half.text())
 
@@ -668,7 +668,7 @@ t.test('broken rules are counted and refused', async (t) => {
 t.test('a client that leaves ends its turn, not the conversation', async (t) => {
   const sim = await simulator(t)
   const talk = await create(sim)
-  sim.enqueue('turn', { updateDelayMs: 5, charsPerUpdate: 2 })
+  sim.enqueue('turn', { updateDelayMs: 20, charsPerUpdate: 2 })
   await ask(sim, talk, 'My name is Eve', true, ({ texts }) => texts.length > 1)
   // The simulator learns of it when the connection is gone.
   while (sim.counts['sydney.turns'] !== 0) await new Promise((resolve) => setImmediate(resolve))

@@ -90,6 +90,8 @@ export function readyImages(
       case 'bad-overloaded':
       case 'bad-overloaded-relative':
         return inner(`${bad}/rp/TX9QuO3WzcCJz1uaaSwQAz39Kb0.jpg`)
+      case 'one-no-scheme':
+        return inner(index === 0 ? 'rms/unsafe-placeholder?w=270' : thumb)
       case 'no-scheme':
         return inner('rms/unsafe-placeholder?w=270')
       case 'no-images':

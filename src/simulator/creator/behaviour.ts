@@ -64,7 +64,8 @@ export const READY_SHAPES = [
   'bad-overloaded',
   'bad-unsafe-relative',
   'bad-overloaded-relative',
-  'no-scheme'
+  'no-scheme',
+  'one-no-scheme'
 ] as const
 
 /** Shapes of a poll answer when a video is ready; docs/protocol/video.md section 2. */
@@ -203,6 +204,8 @@ export interface MediaBehaviour extends HttpFaults {
   expired: boolean
   /** 403, as a `tse` alias sometimes does. A `Host` of that form gives 403 in any case. */
   forbidden: boolean
+  /** One flat colour per prompt in the same pixel sizes: for tests and benches that fetch much. */
+  plain: boolean
 }
 
 /** Behaviours of everything under `/images/create` and `/th/id`. */
@@ -274,7 +277,7 @@ export const creatorDefaults: CreatorBehaviours = {
   },
   videoSubmit: submitDefaults,
   videoPoll: { ...waitDefaults, ready: 'show-content-url' },
-  media: { expired: false, forbidden: false }
+  media: { expired: false, forbidden: false, plain: false }
 }
 
 const refusalFields = {
@@ -341,5 +344,5 @@ export const creatorFields: FieldRules<CreatorBehaviours> = {
   },
   videoSubmit: submitFields,
   videoPoll: { ...waitFields, ready: VIDEO_READY_SHAPES },
-  media: { ...HTTP_FAULT_FIELDS, expired: 'boolean', forbidden: 'boolean' }
+  media: { ...HTTP_FAULT_FIELDS, expired: 'boolean', forbidden: 'boolean', plain: 'boolean' }
 }

@@ -56,6 +56,20 @@ export async function drawJpeg(prompt: string, options: DrawingOptions): Promise
   return image.jpeg({ quality: 88 }).toBuffer()
 }
 
+const flat = (prompt: string, { width, height, variant = 0 }: DrawingOptions) => {
+  const seed = hashText(`${prompt}#${variant}`)
+  const background = { r: seed & 255, g: (seed >> 8) & 255, b: (seed >> 16) & 255 }
+  return sharp({ create: { width, height, channels: 3, background } })
+}
+
+/** A JPEG of one colour, which depends on prompt and variant. */
+export const flatJpeg = (prompt: string, options: DrawingOptions): Promise<Buffer> =>
+  flat(prompt, options).jpeg().toBuffer()
+
+/** One frame of one colour as raw RGBA bytes. */
+export const flatFrame = (prompt: string, options: DrawingOptions): Promise<Buffer> =>
+  flat(prompt, options).ensureAlpha().raw().toBuffer()
+
 /** One frame of a film as raw RGBA bytes, row by row. */
 export async function drawFrame(prompt: string, options: DrawingOptions): Promise<Buffer> {
   return sharp(Buffer.from(drawSvg(prompt, options)))
@@ -66,7 +80,7 @@ export async function drawFrame(prompt: string, options: DrawingOptions): Promis
 
 function landscape(scene: Scene, random: () => number, width: number, height: number, time: number): string {
   const unit = Math.min(width, height) / 100
-  const horizon = height * ((height > width * 1.2 ? 0.6 : 0.56) + (random() - 0.5) * 0.1)
+  const horizon = height * ((height > width * 1.2 ? 0.6 : 0.56) + (random() - 0.5) * 0.14)
   const low = scene.light === 'dawn' || scene.light === 'sunset'
   const palette = { ...PALETTES[scene.light] }
   const tint = scene.colours[0]
@@ -74,6 +88,12 @@ function landscape(scene: Scene, random: () => number, width: number, height: nu
     palette.sky = palette.sky.map((colour, i) =>
       mix(colour, tint, [0.16, 0.22, 0.26, 0.16][i] ?? 0)
     ) as typeof palette.sky
+  // Every variant has a sky of its own.
+  const breath = ['#c8609a', '#4a7fd0', '#f0a860'][Math.floor(random() * 3)] ?? '#c8609a'
+  const share = random() * 0.16
+  palette.sky = palette.sky.map((colour, i) =>
+    i === 0 ? colour : mix(colour, breath, share)
+  ) as typeof palette.sky
   const side = random() < 0.5 ? -1 : 1
   const orb = {
     x: width * (0.5 + side * (0.1 + random() * 0.22)),
@@ -129,7 +149,7 @@ function placeFigures(sheet: Sheet, scene: Scene, side: number): string {
   const count = scene.subjects.length
   return scene.subjects
     .map(({ kind, colour }, i) => {
-      const size = unit * (TALL[kind] ?? 36) * (0.9 + random() * 0.25) * (count > 1 ? 0.88 : 1)
+      const wanted = unit * (TALL[kind] ?? 36) * (0.82 + random() * 0.42) * (count > 1 ? 0.85 : 1)
       const spread = count === 1 ? 0.1 + random() * 0.1 : 0.24
       const x =
         width *
@@ -139,7 +159,9 @@ function placeFigures(sheet: Sheet, scene: Scene, side: number): string {
       if (scene.water && kind === 'lighthouse') y = horizon + depth * (0.14 + random() * 0.08)
       else if (scene.water && AFLOAT.has(kind)) y = horizon + depth * (0.32 + random() * 0.2)
       else if (scene.water) y = shoreLine(sheet) + unit * 5
-      if (kind === 'balloon') y = horizon * (0.98 + random() * 0.1)
+      if (kind === 'balloon') y = horizon * (0.96 + random() * 0.1)
+      // A balloon floats half its height above y; everything has some air above it.
+      const size = Math.min(wanted, (y * 0.92) / (kind === 'balloon' ? 1.5 : 1))
       const afloat = scene.water && AFLOAT.has(kind)
       const stand = { x, y, size, colour, palette, time, dark }
       const mirror = afloat

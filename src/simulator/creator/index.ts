@@ -4,7 +4,7 @@ import { createAccount } from './jobs.ts'
 import { serveLanding, serveResultPage } from './landing.ts'
 import { MEDIA_PATH, serveMedia } from './media.ts'
 import { POLL_PATH, servePoll } from './poll.ts'
-import { serveSubmit, serveVideoSubmit } from './submit.ts'
+import { serveChatSubmit, serveSubmit, serveVideoSubmit } from './submit.ts'
 
 const CREATE = '/images/create'
 const VIDEO_CREATE = '/images/create/ai-video-generator'
@@ -16,7 +16,7 @@ const reads = (method: string): boolean => method === 'GET' || method === 'HEAD'
  */
 export function registerCreator(frame: Frame): void {
   const account = createAccount()
-  frame.onReset(() => account.refill())
+  frame.onReset(() => account.reset())
 
   const isPage = ({ pathname }: URL): boolean => pathname === CREATE || pathname === VIDEO_CREATE
   const isVideo = ({ pathname, searchParams }: URL): boolean =>
@@ -24,7 +24,12 @@ export function registerCreator(frame: Frame): void {
 
   frame.handle(
     (url, method) => method === 'GET' && isPage(url),
-    (x) => (x.url.searchParams.has('id') ? serveResultPage : serveLanding)(frame, account, x)
+    (x) => {
+      const query = x.url.searchParams
+      if (query.has('id')) return serveResultPage(frame, account, x)
+      const fromChat = query.get('partner') === 'sydney' && query.has('q')
+      return (fromChat ? serveChatSubmit : serveLanding)(frame, account, x)
+    }
   )
   frame.handle(
     (url, method) => method === 'POST' && isPage(url),

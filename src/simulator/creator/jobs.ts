@@ -49,8 +49,9 @@ export interface Account {
   servedWithoutIg: boolean
   /** A GET with all creation parameters used up the next video attempt; docs/protocol/video.md section 1. */
   attemptConsumed: boolean
-  /** Ids and names of others that a page showed; no client may use them. */
-  foreignIds: Set<string>
+  /** Ids of other people that a page showed; no client may use them. */
+  addForeignId(id: string): void
+  isForeignId(id: string): boolean
   addJob(job: Pick<Job, 'kind' | 'prompt' | 'model' | 'aspect' | 'slow' | 'rejected'>): Job
   job(id: string): Job | undefined
   /** Jobs of a kind that no poll has shown the end of. */
@@ -61,10 +62,19 @@ export interface Account {
   /** Applies a `fastLeft` setting if it is not the one applied last, and says what is left. */
   fastLeft(setting: number): number
   useFast(): void
-  refill(): void
+  /** Full stock, no unfinished jobs; jobs, sessions and pictures stay known. */
+  reset(): void
 }
 
 const FULL_STOCK = 15
+/** Enough for any test or bench; a simulator that runs for days forgets the oldest. */
+const REMEMBERED = 50_000
+
+function remember<V>(map: Map<string, V>, key: string, value: V): void {
+  map.set(key, value)
+  const oldest = map.keys().next()
+  if (map.size > REMEMBERED && !oldest.done) map.delete(oldest.value)
+}
 
 /** Hexadecimal digits that are different every time. */
 export const freshHex = (digits: number): string => randomBytes(digits / 2).toString('hex')
@@ -74,6 +84,7 @@ export function createAccount(): Account {
   const sessions = new Map<string, Session>()
   const jobs = new Map<string, Job>()
   const media = new Map<string, Medium>()
+  const foreign = new Map<string, true>()
   let serial = 0
   let stock = FULL_STOCK
   let applied = -1
@@ -81,14 +92,15 @@ export function createAccount(): Account {
   return {
     servedWithoutIg: false,
     attemptConsumed: false,
-    foreignIds: new Set(),
+    addForeignId: (id) => remember(foreign, id, true),
+    isForeignId: (id) => foreign.has(id),
     openSession(withIg, withSalt) {
       const session: Session = {
         ig: freshHex(32).toUpperCase(),
         salt: withSalt ? nameLetters(seededRandom(randomBytes(4).readUInt32LE()), 43) : undefined,
         serial: ++serial
       }
-      if (withIg) sessions.set(session.ig, session)
+      if (withIg) remember(sessions, session.ig, session)
       else this.servedWithoutIg = true
       return session
     },
@@ -104,7 +116,7 @@ export function createAccount(): Account {
         done: false,
         media: []
       }
-      jobs.set(id, job)
+      remember(jobs, id, job)
       return job
     },
     job: (id) => jobs.get(id),
@@ -114,7 +126,7 @@ export function createAccount(): Account {
       const prefix =
         job.kind === 'video' ? 'OVID' : { dalle: 'OIG1', gpt4o: 'OIG3', maiimage1: 'OIG2' }[job.model]
       const name = (job.media[variant] ??= `${prefix}.${nameLetters(random, 24)}`)
-      media.set(name, { job, variant })
+      remember(media, name, { job, variant })
       return name
     },
     medium: (name) => media.get(name),
@@ -128,9 +140,12 @@ export function createAccount(): Account {
     useFast() {
       stock = Math.max(0, stock - 1)
     },
-    refill() {
+    reset() {
       stock = FULL_STOCK
       applied = -1
+      this.attemptConsumed = false
+      this.servedWithoutIg = false
+      for (const job of jobs.values()) job.done = true
     }
   }
 }

@@ -9,7 +9,7 @@ const MOVED_FORM = 'GENILP'
 /** Two result ids of somebody else, remembered so that their use is noticed. */
 export function foreignIds(account: Account): string[] {
   const ids = [`1-${freshHex(32)}`, `4-${freshHex(32)}`]
-  for (const id of ids) account.foreignIds.add(id)
+  for (const id of ids) account.addForeignId(id)
   return ids
 }
 

@@ -1,6 +1,6 @@
 import sharp from 'sharp'
 import { type Exchange, type Frame, playFaults } from '../frame.ts'
-import { drawJpeg } from './drawing.ts'
+import { drawJpeg, flatJpeg } from './drawing.ts'
 import { renderFilm } from './film.ts'
 import type { Account, Aspect, Job, Medium, Model } from './jobs.ts'
 
@@ -50,26 +50,27 @@ function cached(key: string, make: () => Promise<Buffer>): Promise<Buffer> {
   return made
 }
 
-const keyOf = ({ job, variant }: Medium, kind: string): string =>
-  JSON.stringify([kind, job.prompt, variant, job.kind, job.model, job.aspect])
+const keyOf = ({ job, variant }: Medium, kind: string, plain: boolean): string =>
+  JSON.stringify([kind, plain, job.prompt, variant, job.kind, job.model, job.aspect])
 
 /** The full picture, or the film's first frame. */
-function picture(medium: Medium): Promise<Buffer> {
+function picture(medium: Medium, plain: boolean): Promise<Buffer> {
   const { job, variant } = medium
   const size = job.kind === 'video' ? filmSize(job) : pictureSize(job)
-  return cached(keyOf(medium, 'picture'), () => drawJpeg(job.prompt, { ...size, variant }))
+  const draw = plain ? flatJpeg : drawJpeg
+  return cached(keyOf(medium, 'picture', plain), () => draw(job.prompt, { ...size, variant }))
 }
 
-const film = (medium: Medium): Promise<Buffer> =>
-  cached(keyOf(medium, 'film'), () => renderFilm(medium.job.prompt, filmSize(medium.job)))
+const film = (medium: Medium, plain: boolean): Promise<Buffer> =>
+  cached(keyOf(medium, 'film', plain), () => renderFilm(medium.job.prompt, filmSize(medium.job), plain))
 
-async function thumbnail(medium: Medium, query: URLSearchParams): Promise<Buffer> {
+async function thumbnail(medium: Medium, query: URLSearchParams, plain: boolean): Promise<Buffer> {
   const pixels = (name: string): number | undefined => {
     const value = Number(query.get(name))
     return Number.isInteger(value) && value > 0 ? Math.min(value, 1024) : undefined
   }
   const [width, height] = [pixels('w'), pixels('h')]
-  return sharp(await picture(medium))
+  return sharp(await picture(medium, plain))
     .resize({ width: width ?? (height ? undefined : 270), height, fit: 'cover' })
     .jpeg({ quality: 80 })
     .toBuffer()
@@ -77,15 +78,19 @@ async function thumbnail(medium: Medium, query: URLSearchParams): Promise<Buffer
 
 const RESIZING = ['w', 'h', 'c', 'rs', 'qlt', 'o'] as const
 
-async function load(medium: Medium, query: URLSearchParams): Promise<{ type: string; bytes: Buffer }> {
+async function load(
+  medium: Medium,
+  query: URLSearchParams,
+  plain: boolean
+): Promise<{ type: string; bytes: Buffer }> {
   const full = !RESIZING.some((name) => query.has(name))
   if (full && medium.job.kind === 'video' && query.get('pid') === 'videocreator') {
-    return { type: 'video/mp4', bytes: await film(medium) }
+    return { type: 'video/mp4', bytes: await film(medium, plain) }
   }
   if (full && medium.job.kind === 'image' && query.get('pid') === 'ImgGn') {
-    return { type: 'image/jpeg', bytes: await picture(medium) }
+    return { type: 'image/jpeg', bytes: await picture(medium, plain) }
   }
-  return { type: 'image/jpeg', bytes: await thumbnail(medium, query) }
+  return { type: 'image/jpeg', bytes: await thumbnail(medium, query, plain) }
 }
 
 /** `GET` and `HEAD /th/id/<name>`: needs no cookie, understands one byte range. */
@@ -101,7 +106,7 @@ export async function serveMedia(frame: Frame, account: Account, x: Exchange): P
   if (how.forbidden || /^tse\d+\./i.test(req.headers.host ?? '')) return deny(403)
   const medium = account.medium(MEDIA_PATH.exec(url.pathname)?.[1] ?? '')
   if (how.expired || !medium) return deny(404)
-  const { type, bytes } = await load(medium, url.searchParams)
+  const { type, bytes } = await load(medium, url.searchParams, how.plain)
   const headers = {
     'content-type': type,
     'accept-ranges': 'bytes',

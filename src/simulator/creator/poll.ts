@@ -36,7 +36,7 @@ export async function servePoll(frame: Frame, account: Account, x: Exchange): Pr
     res.end(`Simulator: this request breaks the protocol. ${rule}: ${detail}`)
   }
   if (!job) {
-    if (account.foreignIds.has(id)) return complain(400, 'foreign-id', 'A poll uses an id of somebody else.')
+    if (account.isForeignId(id)) return complain(400, 'foreign-id', 'A poll uses an id of somebody else.')
     return complain(404, 'result-id', 'A poll uses an id that no submit was answered with.')
   }
   const broken = checkPoll(x, account, job)

@@ -3,7 +3,7 @@ import type { SubmitBehaviour } from './behaviour.ts'
 import { aspectOf, type Breach, checkSubmit, checkVideoSubmit, filmAspectOf, modelOf } from './checks.ts'
 import { type Account, hasWord, type Job } from './jobs.ts'
 import { startPage } from './landing.ts'
-import { challengePage, escapeHtml, isRefusal, refusalPage } from './pages.ts'
+import { challengePage, escapeHtml, isRefusal, refusalPage, resultPage } from './pages.ts'
 
 /** What differs between pictures and videos. */
 interface Kind {
@@ -99,6 +99,34 @@ async function serve(frame: Frame, account: Account, x: Exchange, kind: Kind): P
     location: `${how.absoluteLocation ? frame.base() : ''}${resultPath(x.url, job, how.nfy)}`
   })
   res.end()
+}
+
+/**
+ * `GET /images/create?partner=sydney&q=…`: pictures asked for in a chat, where the page itself starts the job.
+ * Obeys `submit`, as far as refusals go; docs/protocol/images.md section 8.
+ */
+export async function serveChatSubmit(frame: Frame, account: Account, x: Exchange): Promise<void> {
+  const how = frame.take('submit')
+  frame.count(`${PICTURES.counter}.received`)
+  if (await playFaults(frame, x, how)) return
+  const { res, cookies, url } = x
+  const prompt = url.searchParams.get('q') ?? ''
+  const refusal = !frame.isSignedIn(cookies)
+    ? startPage(account, false)
+    : isRefusal(how)
+      ? refusalPage(how.marker, how.text)
+      : hasWord(prompt, how.refusedWords)
+        ? refusalPage('clarity-tag', 'blocked')
+        : undefined
+  if (refusal !== undefined) {
+    frame.count(`${PICTURES.counter}.refused`)
+    return sendHtml(res, 200, refusal)
+  }
+  const job = accept(frame, account, x, PICTURES, how, fastUsedUp(account, url, how))
+  const query = new URLSearchParams({ q: prompt, partner: 'sydney', showselective: '1', IID: 'images.as' })
+  const pollUrl = `/images/create/async/results/${job.id}?${query}`
+  const session = account.openSession(true, true)
+  sendHtml(res, 200, resultPage({ pollUrl, prompt, session, hiddenPanel: how.hiddenPanel }))
 }
 
 function fastUsedUp(account: Account, url: URL, how: SubmitBehaviour): boolean {

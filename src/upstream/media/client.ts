@@ -48,7 +48,7 @@ export function createMediaClient({
       const answer = await http.bytes({ url: url.href, headers: MEDIA_HEADERS, signal })
       const { location } = answer.headers
       if (answer.status < 300 || answer.status > 399 || location === undefined) return answer
-      url = checked(URL.canParse(location, url) ? new URL(location, url).href : location)
+      url = checked(URL.canParse(location, url.href) ? new URL(location, url).href : location)
     }
     throw new UpstreamError('T5', { cause: new Error(`media: more than ${MAX_REDIRECTS} redirects`) })
   }

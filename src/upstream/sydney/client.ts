@@ -42,8 +42,8 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
   const origin = new URL(bingUrl).origin
   const sockets = new Set<WebSocket>()
   let isClosed = false
-  /** How often in a row the account was throttled (row S1 doubles its `Retry-After`). */
-  let throttledTimes = 0
+  /** Row S1: seconds to wait after the last throttled call, and when they are over (milliseconds since the epoch). */
+  let throttle = { waitS: 0, until: 0 }
 
   async function open(signal: AbortSignal): Promise<UpstreamConversation> {
     if (!account.configured) throw new UpstreamError('C1')
@@ -93,12 +93,18 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
     return { ...HUB_HEADERS, origin, ...(cookie === undefined ? {} : { cookie }) }
   }
 
-  /** Row S1: each throttled call in a row doubles the time to wait. */
-  function counted(error: unknown): unknown {
+  /** Row S1: who is throttled again after having waited waits twice as long. Calls in between get what is left. */
+  function throttled(error: unknown): unknown {
     if (!(error instanceof UpstreamError) || error.row !== 'S1') return error
-    const retryAfter = Math.min(THROTTLED_MAX_S, (error.retryAfter ?? 0) * 2 ** throttledTimes)
-    throttledTimes++
-    return new UpstreamError('S1', { retryAfter, cause: error.cause })
+    const now = clock.now()
+    if (now >= throttle.until) {
+      const waitS = Math.min(THROTTLED_MAX_S, throttle.waitS * 2 || (error.retryAfter ?? 0))
+      throttle = { waitS, until: now + waitS * 1000 }
+    }
+    return new UpstreamError('S1', {
+      retryAfter: Math.max(1, Math.ceil((throttle.until - now) / 1000)),
+      cause: error.cause
+    })
   }
 
   return {
@@ -106,7 +112,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       try {
         return await withRetries({ clock, signal, mayRepeat: () => !isClosed }, () => open(signal))
       } catch (error) {
-        throw counted(error)
+        throw throttled(error)
       }
     },
 
@@ -149,10 +155,10 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
         const mayRepeat = () => !hasText && !isClosed
         const repeated = (error: Error) => onRepeat?.(error, attempts)
         const answer = await withRetries({ clock, signal, mayRepeat, onRepeat: repeated }, attempt)
-        throttledTimes = 0
+        throttle = { waitS: 0, until: 0 }
         return answer
       } catch (error) {
-        throw counted(error)
+        throw throttled(error)
       }
     },
 

@@ -17,7 +17,7 @@ import {
   RECORD_TYPE
 } from './constants.ts'
 
-/** How long each stage of a turn may take, in milliseconds. */
+/** How long each stage of a turn may take, in milliseconds of real time: a peer on the network knows no other clock. */
 export interface HubDeadlines {
   /** TCP, TLS and the upgrade together (T2, W5). */
   openMs: number
@@ -122,19 +122,19 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
     function leave(result: HubEnd): void {
       end(() => {
         if (socket.readyState !== WebSocket.CLOSED) {
-          const cut = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS)
+          const cut = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS).unref()
           socket.once('close', () => clearTimeout(cut))
           socket.close(1000)
         }
         resolve(result)
       })
     }
-    function expect(withinMs: number, late: () => UpstreamError): void {
+    function setDeadline(withinMs: number, late: () => UpstreamError): void {
       clearTimeout(deadline)
       deadline = setTimeout(() => fail(late()), withinMs)
     }
     function send(record: object): void {
-      if (socket.readyState === WebSocket.OPEN) socket.send(encodeRecord(record))
+      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(record))
     }
     const ping = () => send({ type: RECORD_TYPE.ping })
 
@@ -143,7 +143,10 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
       else if (stage === 'handshake') takeHandshake(record)
       else if (record.type === RECORD_TYPE.ping) answerPing()
       else {
-        expect(deadlines.idleMs, () => new UpstreamError('W10', { cause: new Error('no further record') }))
+        setDeadline(
+          deadlines.idleMs,
+          () => new UpstreamError('W10', { cause: new Error('no further record') })
+        )
         if (turn.onRecord(record)) leave('done')
       }
     }
@@ -159,7 +162,7 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
       ping()
       pings = setInterval(ping, deadlines.pingEveryMs)
       send(turn.question)
-      expect(deadlines.firstRecordMs, () => new UpstreamError('W10', { cause: new Error('no record') }))
+      setDeadline(deadlines.firstRecordMs, () => new UpstreamError('W10', { cause: new Error('no record') }))
     }
 
     /** A ping is a sign of life of the connection, not of the answer: no deadline moves. */
@@ -171,14 +174,14 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
     }
 
     signal.addEventListener('abort', onAbort)
-    expect(deadlines.openMs, () => new UpstreamError(hasConnected ? 'W5' : 'T2'))
+    setDeadline(deadlines.openMs, () => new UpstreamError(hasConnected ? 'W5' : 'T2'))
 
     socket.on('unexpected-response', (_request, response) => fail(upgradeFailure(response)))
     socket.on('open', () => {
       if (hasEnded) return
       stage = 'handshake'
       send(HANDSHAKE)
-      expect(deadlines.handshakeMs, () => new UpstreamError('W5'))
+      setDeadline(deadlines.handshakeMs, () => new UpstreamError('W5'))
     })
     socket.on('message', (data) => {
       if (hasEnded) return
@@ -193,7 +196,7 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
     })
     // Stays attached for good: ws reports even a deliberate terminate() during the upgrade as an error.
     socket.on('error', (error) => {
-      if (stage === 'opening') return fail(openFailure(error))
+      if (stage === 'opening') return fail(openFailure(error, hasConnected))
       // What breaks the WebSocket protocol. A broken connection is followed by `close` and judged there.
       if (codeOf(error)?.startsWith('WS_ERR')) fail(new UpstreamError('W12', { cause: bare(error) }))
     })
@@ -224,9 +227,10 @@ function upgradeFailure(response: IncomingMessage): unknown {
   return new UpstreamError(status === 403 ? 'W3' : 'W1', { cause })
 }
 
-function openFailure(error: Error): UpstreamError {
-  // Without a code it is not the network but ws, which found the answer to the upgrade malformed.
-  if (codeOf(error) === undefined) return new UpstreamError('W12', { cause: bare(error) })
+function openFailure(error: Error, hasConnected: boolean): UpstreamError {
+  // Without a code it is not the network but ws, which found the answer to the upgrade malformed; or, before there
+  // is a connection, the proxy agent.
+  if (hasConnected && codeOf(error) === undefined) return new UpstreamError('W12', { cause: bare(error) })
   return transportFailure(bare(error), false)
 }
 
