@@ -9,7 +9,7 @@ export const CreateConversationRequestSchema = Type.Object(
       examples: ['OlivierShi']
     })
   },
-  { $id: 'CreateConversationRequest' }
+  { $id: 'CreateConversationRequest', examples: [{ userId: 'OlivierShi' }] }
 )
 
 const conversationId = Type.String({
@@ -38,7 +38,18 @@ export const ConversationSchema = Type.Object(
     conversationSignature,
     invocationId: Type.Integer({ minimum: 0, description: 'Number of the first turn.', examples: [0] })
   },
-  { $id: 'Conversation' }
+  {
+    $id: 'Conversation',
+    description: 'The conversation. Keep all of it: every turn needs it.',
+    examples: [
+      {
+        conversationId: '6f0f6fae-4f0e-4ad0-9f43-5b4d0b1a2f3c',
+        clientId: '914700000000001',
+        conversationSignature: 'q0S1xV7Yk0h1mJmWq3sQyY5yVQm4oYzv8r5sJ1yQdXo',
+        invocationId: 0
+      }
+    ]
+  }
 )
 export type Conversation = Static<typeof ConversationSchema>
 
@@ -64,7 +75,18 @@ export const ChatRequestSchema = Type.Object(
       })
     )
   },
-  { $id: 'ChatRequest' }
+  {
+    $id: 'ChatRequest',
+    examples: [
+      {
+        prompt: 'I love Three-Body.',
+        conversationId: '6f0f6fae-4f0e-4ad0-9f43-5b4d0b1a2f3c',
+        clientId: '914700000000001',
+        conversationSignature: 'q0S1xV7Yk0h1mJmWq3sQyY5yVQm4oYzv8r5sJ1yQdXo',
+        invocationId: 0
+      }
+    ]
+  }
 )
 export type ChatRequest = Static<typeof ChatRequestSchema>
 
@@ -73,7 +95,7 @@ export const SourceSchema = Type.Object(
     title: Type.String({ examples: ['Harbour tower'] }),
     url: Type.String({ examples: ['https://harbour.example/tower'] })
   },
-  { $id: 'Source' }
+  { $id: 'Source', description: 'A page that an answer rests on.' }
 )
 
 export const ChatAnswerSchema = Type.Object(
@@ -90,7 +112,10 @@ export const ChatAnswerSchema = Type.Object(
       })
     ),
     suggestions: Type.Optional(
-      Type.Array(Type.String(), { description: 'Prompts that the upstream proposes for the next turn.' })
+      Type.Array(Type.String(), {
+        description: 'Prompts that the upstream proposes for the next turn.',
+        examples: [['Who wrote it?']]
+      })
     ),
     turns: Type.Optional(
       Type.Object(
@@ -109,6 +134,19 @@ export const ChatAnswerSchema = Type.Object(
       })
     )
   },
-  { $id: 'ChatAnswer' }
+  {
+    $id: 'ChatAnswer',
+    description: 'The answer.',
+    examples: [
+      {
+        message: 'A great trilogy! Which of the three books is your favourite?',
+        conversationId: '6f0f6fae-4f0e-4ad0-9f43-5b4d0b1a2f3c',
+        invocationId: 1,
+        sources: [{ title: 'Harbour tower', url: 'https://harbour.example/tower' }],
+        suggestions: ['Who wrote it?'],
+        turns: { used: 1, max: 30 }
+      }
+    ]
+  }
 )
 export type ChatAnswer = Static<typeof ChatAnswerSchema>

@@ -42,7 +42,13 @@ export const ErrorSchema = Type.Object(
       param: Nullable(Type.String(), { description: 'The request field at fault.', examples: [null] })
     })
   },
-  { $id: 'Error', description: 'The body of every failure.' }
+  {
+    $id: 'Error',
+    description: 'The body of every failure.',
+    examples: [
+      { error: { message: 'Task not found.', type: 'invalid_request_error', code: null, param: null } }
+    ]
+  }
 )
 
 const ERROR_TEXTS = {
@@ -74,19 +80,31 @@ export function errors<S extends keyof typeof ERROR_TEXTS>(...statuses: S[]) {
 export const timestamp = (options: Record<string, unknown> = {}) =>
   Type.String({ format: 'date-time', examples: ['2026-01-01T12:00:00.000Z'], ...options })
 
-/** Seed B's envelope. */
-export const envelope = <T extends TSchema>(data: T) =>
-  Type.Object({
-    success: Type.Literal(true),
-    data,
-    timestamp: timestamp({ description: 'When this answer was made.' })
-  })
+/** Seed B's envelope round a shared schema. It needs `addSchema` too: `$id` names it in the document. */
+export const envelope = <T extends TSchema>(
+  $id: string,
+  data: T,
+  options: { description: string; example: Static<T> }
+) =>
+  Type.Object(
+    {
+      success: Type.Literal(true),
+      data: Ref(data),
+      timestamp: timestamp({ description: 'When this answer was made.' })
+    },
+    {
+      $id,
+      description: options.description,
+      examples: [{ success: true, data: options.example, timestamp: '2026-01-01T12:00:00.000Z' }]
+    }
+  )
+
+/** Adds headers to a response's documentation. */
+export const withHeaders = <T extends TSchema>(schema: T, headers: Record<string, TSchema>): T => ({
+  ...schema,
+  headers
+})
 
 export function enveloped<T>(data: T): { success: true; data: T; timestamp: string } {
   return { success: true, data, timestamp: new Date().toISOString() }
 }
-
-/** Identity headers, documented where they are read. */
-export const CallerHeaders = Type.Object({
-  'x-user-id': Type.Optional(Type.String({ description: 'A whitelisted userId.', examples: ['OlivierShi'] }))
-})

@@ -35,7 +35,10 @@ export const CreateImageRequestSchema = Type.Object(
     model: Type.Optional(nameOrNumber('`DALLE` (0), `GPT4O` (1) or `MAI1` (4)', 'DALLE')),
     aspect: Type.Optional(nameOrNumber('`SQUARE` (1), `LANDSCAPE` (2) or `PORTRAIT` (3)', 'SQUARE'))
   },
-  { $id: 'CreateImageRequest' }
+  {
+    $id: 'CreateImageRequest',
+    examples: [{ query: 'a futuristic city at sunset', model: 'DALLE', aspect: 'LANDSCAPE' }]
+  }
 )
 export type CreateImageRequest = Static<typeof CreateImageRequestSchema>
 
@@ -54,19 +57,34 @@ export const CreatedImagesSchema = Type.Object(
     aspect: aspectName,
     taskId: Type.String({
       format: 'uuid',
-      description: 'The stored task; `GET /task/{taskId}` shows it again.'
+      description: 'The stored task; `GET /task/{taskId}` shows it again.',
+      examples: ['123e4567-e89b-12d3-a456-426614174000']
     })
   },
   { $id: 'CreatedImages' }
 )
-export const CreateImageResponseSchema = envelope(
-  Type.Unsafe<Static<typeof CreatedImagesSchema>>({ $ref: 'CreatedImages#' })
-)
+export const CreateImageResponseSchema = envelope('CreateImageResponse', CreatedImagesSchema, {
+  description: 'The finished images.',
+  example: {
+    images: [
+      'https://th.bing.com/th/id/OIG1.k3Jd9a?pid=ImgGn',
+      'https://th.bing.com/th/id/OIG2.Wq81xe?pid=ImgGn'
+    ],
+    prompt: 'a futuristic city at sunset with neon lights and flying cars',
+    model: 'DALLE',
+    aspect: 'LANDSCAPE',
+    taskId: '123e4567-e89b-12d3-a456-426614174000'
+  }
+})
 
 export const OptionsSchema = Type.Object(
   {
     models: Type.Array(
-      Type.Object({ id: modelName, value: Type.Integer({ examples: [0] }), description: Type.String() })
+      Type.Object({
+        id: modelName,
+        value: Type.Integer({ examples: [0] }),
+        description: Type.String({ examples: [MODELS[0].description] })
+      })
     ),
     aspects: Type.Array(
       Type.Object({
@@ -78,4 +96,7 @@ export const OptionsSchema = Type.Object(
   },
   { $id: 'Options' }
 )
-export const OptionsResponseSchema = envelope(Type.Unsafe<Static<typeof OptionsSchema>>({ $ref: 'Options#' }))
+export const OptionsResponseSchema = envelope('OptionsResponse', OptionsSchema, {
+  description: 'Models and aspect ratios.',
+  example: { models: [...MODELS], aspects: [...ASPECTS] }
+})

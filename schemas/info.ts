@@ -1,4 +1,4 @@
-import { type Static, Type } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import { envelope, StringEnum, timestamp } from './common.ts'
 
 export const InfoSchema = Type.Object(
@@ -6,14 +6,29 @@ export const InfoSchema = Type.Object(
     success: Type.Literal(true),
     name: Type.String({ examples: ['bing-gateway'] }),
     version: Type.String({ examples: ['0.1.0'] }),
-    author: Type.String(),
-    repository: Type.String(),
+    author: Type.String({ examples: ['The bing-gateway authors'] }),
+    repository: Type.String({ examples: ['https://github.com/bing-gateway/bing-gateway'] }),
     endpoints: Type.Record(Type.String(), Type.String(), {
-      description: 'Name of each route, with method and path.'
+      description: 'Name of each route, with method and path.',
+      examples: [{ create_image: 'POST /create/image' }]
     }),
     timestamp: timestamp()
   },
-  { $id: 'Info' }
+  {
+    $id: 'Info',
+    description: 'What this service is.',
+    examples: [
+      {
+        success: true,
+        name: 'bing-gateway',
+        version: '0.1.0',
+        author: 'The bing-gateway authors',
+        repository: 'https://github.com/bing-gateway/bing-gateway',
+        endpoints: { create_image: 'POST /create/image', get_task: 'GET /task/:taskId' },
+        timestamp: '2026-01-01T12:00:00.000Z'
+      }
+    ]
+  }
 )
 
 export const HealthSchema = Type.Object(
@@ -31,4 +46,7 @@ export const HealthSchema = Type.Object(
   },
   { $id: 'Health' }
 )
-export const HealthResponseSchema = envelope(Type.Unsafe<Static<typeof HealthSchema>>({ $ref: 'Health#' }))
+export const HealthResponseSchema = envelope('HealthResponse', HealthSchema, {
+  description: 'The service runs; this is how it stands with Bing.',
+  example: { status: 'ok', cookie: 'set', session: 'active', activeTasks: 2 }
+})

@@ -1,7 +1,14 @@
 import { Type } from '@sinclair/typebox'
 import { StringEnum } from './common.ts'
 
-export const LivenessSchema = Type.Object({ status: Type.Literal('ok') }, { $id: 'Liveness' })
+export const LivenessSchema = Type.Object(
+  { status: Type.Literal('ok') },
+  {
+    $id: 'Liveness',
+    description: 'The process lives.',
+    examples: [{ status: 'ok' }]
+  }
+)
 
 export const ReadinessSchema = Type.Object(
   {
@@ -16,5 +23,9 @@ export const ReadinessSchema = Type.Object(
       cookie: StringEnum(['ok', 'missing', 'expired'] as const, { examples: ['ok'] })
     })
   },
-  { $id: 'Readiness' }
+  {
+    $id: 'Readiness',
+    description: 'Requests may be sent here.',
+    examples: [{ status: 'ok', checks: { store: 'ok', draining: false, cookie: 'ok' } }]
+  }
 )

@@ -11,7 +11,7 @@ export const TaskParamsSchema = Type.Object({
 
 export const TaskSchema = Type.Object(
   {
-    id: Type.String({ format: 'uuid' }),
+    id: Type.String({ format: 'uuid', examples: ['123e4567-e89b-12d3-a456-426614174000'] }),
     kind: StringEnum(['image', 'video'] as const, { examples: ['video'] }),
     status: StringEnum(['processing', 'completed', 'failed', 'cancelled'] as const, {
       examples: ['completed']
@@ -23,7 +23,8 @@ export const TaskSchema = Type.Object(
     }),
     images: Type.Optional(
       Type.Array(Type.String({ format: 'uri' }), {
-        description: "The upstream's URLs of the finished pictures."
+        description: "The upstream's URLs of the finished pictures.",
+        examples: [['https://th.bing.com/th/id/OIG1.k3Jd9a?pid=ImgGn']]
       })
     ),
     error: Nullable(Type.String(), { description: 'Why it failed, for people.', examples: [null] }),
@@ -46,4 +47,16 @@ export const TaskSchema = Type.Object(
 )
 export type TaskView = Static<typeof TaskSchema>
 
-export const TaskResponseSchema = envelope(Type.Unsafe<TaskView>({ $ref: 'Task#' }))
+export const TaskResponseSchema = envelope('TaskResponse', TaskSchema, {
+  description: 'The creation as it stands.',
+  example: {
+    id: '123e4567-e89b-12d3-a456-426614174000',
+    kind: 'video',
+    status: 'completed',
+    prompt: 'ocean waves at sunset',
+    video: 'https://th.bing.com/th/id/OVID.k3Jd9a?pid=videocreator',
+    error: null,
+    createdAt: '2026-01-01T11:58:20.000Z',
+    completedAt: '2026-01-01T11:59:50.000Z'
+  }
+})

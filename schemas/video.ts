@@ -17,17 +17,22 @@ export const CreateVideoRequestSchema = Type.Object(
       })
     )
   },
-  { $id: 'CreateVideoRequest' }
+  { $id: 'CreateVideoRequest', examples: [{ query: 'ocean waves at sunset', speed: 'standard' }] }
 )
 export type CreateVideoRequest = Static<typeof CreateVideoRequestSchema>
 
 export const CreatedVideoSchema = Type.Object(
   {
-    taskId: Type.String({ format: 'uuid', description: 'Ask `GET /task/{taskId}` for the video.' }),
-    prompt: Type.String({ examples: ['ocean waves at sunset'] })
+    taskId: Type.String({
+      format: 'uuid',
+      description: 'Ask `GET /task/{taskId}` for the video.',
+      examples: ['123e4567-e89b-12d3-a456-426614174000']
+    }),
+    prompt: Type.String({ description: 'The text as it was sent.', examples: ['ocean waves at sunset'] })
   },
   { $id: 'CreatedVideo' }
 )
-export const CreateVideoResponseSchema = envelope(
-  Type.Unsafe<Static<typeof CreatedVideoSchema>>({ $ref: 'CreatedVideo#' })
-)
+export const CreateVideoResponseSchema = envelope('CreateVideoResponse', CreatedVideoSchema, {
+  description: 'The task that makes the video.',
+  example: { taskId: '123e4567-e89b-12d3-a456-426614174000', prompt: 'ocean waves at sunset' }
+})

@@ -7,7 +7,7 @@ import {
   CreateConversationRequestSchema,
   SourceSchema
 } from '../../schemas/chat.ts'
-import { errors, Ref } from '../../schemas/common.ts'
+import { errors, Ref, StringEnum, withHeaders } from '../../schemas/common.ts'
 import { createSydneyClient } from '../../src/upstream/sydney/client.ts'
 import { MAX_PROMPT_CHARS } from '../../src/upstream/sydney/constants.ts'
 import { notListed } from '../auth/index.ts'
@@ -58,7 +58,11 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         security: [],
         body: Ref(ChatRequestSchema),
         response: {
-          200: Ref(ChatAnswerSchema),
+          200: withHeaders(Ref(ChatAnswerSchema), {
+            'Idempotency-Replayed': StringEnum(['true'] as const, {
+              description: 'There when the stored answer of a repeated turn is sent again.'
+            })
+          }),
           ...errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504)
         }
       }

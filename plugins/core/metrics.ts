@@ -50,6 +50,7 @@ export default fp(
             operationId: 'getMetrics',
             tags: ['service'],
             summary: 'Show metrics for Prometheus',
+            description: 'No user, prompt or id is in them.',
             security: [],
             response: {
               200: {
@@ -60,7 +61,7 @@ export default fp(
                   }
                 }
               },
-              ...errors(500, 503)
+              ...errors(400, 500, 503)
             }
           }
         },

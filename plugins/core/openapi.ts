@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import { stringify } from 'yaml'
 import { ErrorSchema } from '../../schemas/common.ts'
 import { packageInfo } from '../../src/config.ts'
+import { completeDocument, type OpenApiDocument } from './openapi-document.ts'
 
 const DESCRIPTION = `Turns the operator's own Microsoft account into an HTTP API: chat with Bing, image creation, and video as asynchronous tasks.
 
@@ -47,7 +48,9 @@ export default fp(
       refResolver: {
         buildLocalReference: (schema, _base, _fragment, index) =>
           typeof schema.$id === 'string' ? schema.$id : `Schema${index}`
-      }
+      },
+      transformObject: (document) =>
+        completeDocument((document as { openapiObject: OpenApiDocument }).openapiObject) as object
     })
     await fastify.register(swaggerUi, {
       routePrefix: '/docs',

@@ -13,7 +13,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         summary: 'Tell whether the process lives',
         description: 'Asks nothing but the process itself.',
         security: [],
-        response: { 200: Ref(LivenessSchema), ...errors(500) }
+        response: { 200: Ref(LivenessSchema), ...errors(400, 500) }
       }
     },
     async () => ({ status: 'ok' as const })
@@ -32,10 +32,18 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         response: {
           200: Ref(ReadinessSchema),
           503: {
-            $ref: 'Readiness#',
-            description: 'The store is unreachable, or the service is shutting down.'
+            description: 'The store is unreachable, or the service is shutting down.',
+            content: {
+              'application/json': {
+                schema: Ref(ReadinessSchema),
+                example: {
+                  status: 'unavailable',
+                  checks: { store: 'unreachable', draining: false, cookie: 'ok' }
+                }
+              }
+            }
           },
-          ...errors(500)
+          ...errors(400, 500)
         }
       }
     },

@@ -1,16 +1,24 @@
 import { GatewayError } from '../../src/errors.ts'
+import { MAX_QUERY_CHARS, MAX_QUERY_ENCODED_BYTES } from '../../src/upstream/image-creator/constants.ts'
 
 /** A creation's prompt without the space around it. */
-export function checkedQuery(query: string, maxChars: number): string {
+export function checkedQuery(query: string): string {
   const prompt = query.trim()
   if (prompt === '')
     throw new GatewayError('invalid_request_error', 'query must not be empty.', { param: 'query' })
-  if (prompt.length > maxChars) {
-    throw new GatewayError('invalid_request_error', `query is longer than ${maxChars} characters.`, {
-      code: 'prompt_too_long',
-      param: 'query',
-      shouldRetry: false
-    })
+  if (prompt.length > MAX_QUERY_CHARS) throw tooLong(`query is longer than ${MAX_QUERY_CHARS} characters.`)
+  // Half a surrogate pair can't be encoded; on the wire it is a replacement character.
+  const encoded = encodeURIComponent(prompt.replace(/\p{Surrogate}/gu, '\ufffd'))
+  if (encoded.length > MAX_QUERY_ENCODED_BYTES) {
+    throw tooLong(`query takes more than ${MAX_QUERY_ENCODED_BYTES} bytes in a URL, percent-encoded.`)
   }
   return prompt
+}
+
+function tooLong(message: string): GatewayError {
+  return new GatewayError('invalid_request_error', message, {
+    code: 'prompt_too_long',
+    param: 'query',
+    shouldRetry: false
+  })
 }

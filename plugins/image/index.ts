@@ -16,7 +16,6 @@ import { CallerGone, GatewayError } from '../../src/errors.ts'
 import { fromTaskError } from '../../src/jobs/task-runner.ts'
 import { isTerminal } from '../../src/jobs/task-states.ts'
 import type { ImageTask } from '../../src/store/task-store.ts'
-import { MAX_QUERY_CHARS } from '../../src/upstream/image-creator/constants.ts'
 import type { Caller } from '../auth/index.ts'
 import { hangUp } from '../core/hang-up.ts'
 import { checkedQuery } from '../core/query.ts'
@@ -41,7 +40,7 @@ export function createImageService({ config, clock, store, taskRunner, lifecycle
         id: randomUUID(),
         kind: 'image',
         owner: caller.userId,
-        prompt: checkedQuery(request.query, MAX_QUERY_CHARS),
+        prompt: checkedQuery(request.query),
         options: {
           model: named(MODELS, request.model ?? 'DALLE', 'model'),
           aspect: named(ASPECTS, request.aspect ?? 'SQUARE', 'aspect')
@@ -109,7 +108,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         consumes: ['application/json', 'application/x-www-form-urlencoded'],
         body: Ref(CreateImageRequestSchema),
         response: {
-          200: CreateImageResponseSchema,
+          200: Ref(CreateImageResponseSchema),
           ...errors(400, 401, 403, 413, 415, 422, 429, 500, 502, 503, 504)
         }
       }
@@ -129,7 +128,8 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
 /** Capability: image creation (seed B's routes). */
 export default fp(
   async (fastify) => {
-    for (const schema of [CreateImageRequestSchema, CreatedImagesSchema]) fastify.addSchema(schema)
+    for (const schema of [CreateImageRequestSchema, CreatedImagesSchema, CreateImageResponseSchema])
+      fastify.addSchema(schema)
     fastify.decorate('images', createImageService(fastify))
     fastify.register(routes)
   },

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import fp from 'fastify-plugin'
-import { enveloped, errors, Ref } from '../../schemas/common.ts'
+import { enveloped, errors, Ref, withHeaders } from '../../schemas/common.ts'
 import { ASPECTS, MODELS, OptionsResponseSchema, OptionsSchema } from '../../schemas/image.ts'
 import { HealthResponseSchema, HealthSchema, InfoSchema } from '../../schemas/info.ts'
 import { packageInfo } from '../../src/config.ts'
@@ -36,8 +37,10 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         security: [],
         response: {
           200: Ref(InfoSchema),
-          302: { type: 'null', description: 'A browser is sent to `/studio`.' },
-          ...errors(500)
+          302: withHeaders(Type.Null({ description: 'A browser is sent to `/studio`.' }), {
+            location: Type.String({ description: 'The studio page.', examples: ['/studio'] })
+          }),
+          ...errors(400, 500)
         }
       }
     },
@@ -64,8 +67,9 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         operationId: 'getHealth',
         tags: ['service'],
         summary: 'Show how the service stands with Bing',
+        description: 'Answers from memory and from the store; Bing is not asked.',
         security: [],
-        response: { 200: HealthResponseSchema, ...errors(500, 503) }
+        response: { 200: Ref(HealthResponseSchema), ...errors(400, 500, 503) }
       }
     },
     async () => {
@@ -86,8 +90,9 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         operationId: 'getOptions',
         tags: ['image'],
         summary: 'List models and aspect ratios',
+        description: 'What `POST /create/image` takes as `model` and `aspect`.',
         security: [],
-        response: { 200: OptionsResponseSchema, ...errors(500) }
+        response: { 200: Ref(OptionsResponseSchema), ...errors(400, 500) }
       }
     },
     async () => enveloped({ models: [...MODELS], aspects: [...ASPECTS] })
@@ -97,7 +102,15 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
 /** What anybody may ask: what this is, how it is, what it offers (seed B's routes). */
 export default fp(
   async (fastify) => {
-    for (const schema of [InfoSchema, HealthSchema, OptionsSchema]) fastify.addSchema(schema)
+    for (const schema of [
+      InfoSchema,
+      HealthSchema,
+      HealthResponseSchema,
+      OptionsSchema,
+      OptionsResponseSchema
+    ]) {
+      fastify.addSchema(schema)
+    }
     fastify.register(routes)
   },
   { name: 'info', dependencies: ['config', 'errors', 'store', 'upstream'] }

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
-import { enveloped, errors } from '../../schemas/common.ts'
+import { enveloped, errors, Ref } from '../../schemas/common.ts'
 import { TaskParamsSchema, TaskResponseSchema, TaskSchema } from '../../schemas/task.ts'
 import { GatewayError } from '../../src/errors.ts'
 import { toTaskView } from './view.ts'
@@ -16,7 +16,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         summary: 'Look at a creation',
         description: 'Shows a creation of the caller: `processing` until it is `completed` or `failed`.',
         params: TaskParamsSchema,
-        response: { 200: TaskResponseSchema, ...errors(400, 401, 403, 404, 500, 503) }
+        response: { 200: Ref(TaskResponseSchema), ...errors(400, 401, 403, 404, 500, 503) }
       }
     },
     async (request) => {
@@ -33,7 +33,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
 /** Capability: tasks (seed B's route). */
 export default fp(
   async (fastify) => {
-    fastify.addSchema(TaskSchema)
+    for (const schema of [TaskSchema, TaskResponseSchema]) fastify.addSchema(schema)
     fastify.register(routes)
   },
   { name: 'task', dependencies: ['config', 'errors', 'store', 'whitelist-auth'] }

@@ -12,7 +12,6 @@ import {
 } from '../../schemas/video.ts'
 import { fromTaskError } from '../../src/jobs/task-runner.ts'
 import type { Task } from '../../src/store/task-store.ts'
-import { MAX_QUERY_CHARS } from '../../src/upstream/image-creator/constants.ts'
 import type { Caller } from '../auth/index.ts'
 import { hangUp } from '../core/hang-up.ts'
 import { checkedQuery } from '../core/query.ts'
@@ -35,7 +34,7 @@ export function createVideoService({ clock, store, taskRunner, lifecycle }: Fast
         id: randomUUID(),
         kind: 'video',
         owner: caller.userId,
-        prompt: checkedQuery(request.query, MAX_QUERY_CHARS),
+        prompt: checkedQuery(request.query),
         options: { speed: request.speed ?? 'standard' },
         createdAt: clock.now(),
         deadlineAt: null
@@ -71,7 +70,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         consumes: ['application/json', 'application/x-www-form-urlencoded'],
         body: Ref(CreateVideoRequestSchema),
         response: {
-          200: CreateVideoResponseSchema,
+          200: Ref(CreateVideoResponseSchema),
           ...errors(400, 401, 403, 413, 415, 422, 429, 500, 502, 503, 504)
         }
       }
@@ -86,7 +85,8 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
 /** Capability: video creation (seed B's route). */
 export default fp(
   async (fastify) => {
-    for (const schema of [CreateVideoRequestSchema, CreatedVideoSchema]) fastify.addSchema(schema)
+    for (const schema of [CreateVideoRequestSchema, CreatedVideoSchema, CreateVideoResponseSchema])
+      fastify.addSchema(schema)
     fastify.decorate('videos', createVideoService(fastify))
     fastify.register(routes)
   },

@@ -33,7 +33,8 @@ export interface Account {
  */
 export function createAccount(baseUrls: readonly string[]): Account {
   let jar = newJar()
-  let imported = ''
+  // What no cookies look like, so that blank text changes nothing.
+  let imported = '[]'
   let generation = 0
   let configured = false
   const events = new EventEmitter()

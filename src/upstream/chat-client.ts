@@ -2,14 +2,14 @@
 export interface ChatClient {
   /**
    * Opens a conversation upstream.
-   * @throws {UpstreamError} rows T1–T11 and C1–C10 of docs/protocol/failures.md, or the signal's reason
+   * @throws {UpstreamError} rows T1–T11, C1–C10, S1 and S2 of docs/protocol/failures.md, or the signal's reason
    */
   create(signal: AbortSignal): Promise<UpstreamConversation>
   /**
    * Asks one question and waits for the whole answer. Repeats it by itself only where the failure's row allows and
    * nothing of an answer has arrived. May replace the conversation (a first turn whose token had expired): the one
    * that was really used is in the result.
-   * @throws {UpstreamError} rows T1–T4, W1–W12, S1–S20, or the signal's reason
+   * @throws {UpstreamError} rows T1–T9, W1–W12, S1–S20, on a first turn also those of `create`; or the signal's reason
    */
   ask(conversation: UpstreamConversation, question: Question, options: AskOptions): Promise<Answer>
   close(): Promise<void>

@@ -5,7 +5,9 @@ export interface CreationClient<Request> {
   /**
    * Sends the prompt, once. Never repeated after a lost answer.
    * @returns what must be stored before anything else happens
-   * @throws {UpstreamError} rows T1–T9, `outcome-unknown`, I1–I17 (V1–V3) of docs/protocol/failures.md, or the signal's reason
+   * @throws {UpstreamError} rows T1–T9, `outcome-unknown`, I1–I17 (V1–V3) of docs/protocol/failures.md. An abort while
+   *   the prompt is on its way is `outcome-unknown` with the signal's reason as its cause: Bing may have accepted it.
+   *   An abort before or after that throws the signal's reason itself: Bing has accepted nothing
    */
   submit(request: Request, signal: AbortSignal): Promise<Accepted>
   /**

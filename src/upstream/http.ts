@@ -2,8 +2,12 @@ import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
 import type { Account } from './account.ts'
 import { UpstreamError } from './failures.ts'
 
-/** Bytes of one answer that are read at most; Bing's largest pages have a few hundred kilobytes. */
-const MAX_BODY_BYTES = 8 * 1024 * 1024
+/** Bytes of one page that are read at most; Bing's largest ones have a few hundred kilobytes. */
+const MAX_PAGE_BYTES = 8 * 1024 * 1024
+/** Bytes of one picture or film that are read at most: a few minutes of video at Bing's bit rates. */
+const MAX_MEDIA_BYTES = 256 * 1024 * 1024
+/** Bytes of one answer's head. A redirect repeats the whole prompt, percent-encoded, and Bing sets many cookies; Node's default is 16 KiB. */
+const MAX_HEAD_BYTES = 64 * 1024
 const CONNECT_TIMEOUT_MS = 10_000
 /** Silence inside an answer after which it counts as stalled (row T4). */
 const BODY_IDLE_MS = 30_000
@@ -39,7 +43,8 @@ export interface UpstreamResponse {
 /** Requests to the upstream with the account's cookies. Redirects are never followed here: what they mean is the protocol's business. */
 export interface UpstreamHttp {
   /**
-   * @throws {UpstreamError} T1 | T2 | T3 | T4 (docs/protocol/failures.md section 1), or the signal's reason
+   * A POST goes over a fresh connection, a GET over one that may have been used before.
+   * @throws {UpstreamError} T1 | T2 | T3 | T4 | T11 (docs/protocol/failures.md section 1), or the signal's reason
    */
   request(request: UpstreamRequest): Promise<UpstreamResponse>
   /** Raw bytes, for media. Sends no cookies: media URLs need none. Same failures as `request`. */
@@ -65,14 +70,28 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
     connect: { timeout: CONNECT_TIMEOUT_MS },
     headersTimeout: HEADERS_TIMEOUT_MS,
     bodyTimeout: BODY_IDLE_MS,
-    keepAliveTimeout: 30_000
+    keepAliveTimeout: 30_000,
+    maxHeaderSize: MAX_HEAD_BYTES
   }
-  const dispatcher: Dispatcher =
+  const agent = (more: { pipelining?: number } = {}): Dispatcher =>
     proxy.httpsProxy === undefined
-      ? new Agent(options)
-      : new EnvHttpProxyAgent({ ...options, httpsProxy: proxy.httpsProxy, noProxy: proxy.noProxy ?? '' })
+      ? new Agent({ ...options, ...more })
+      : new EnvHttpProxyAgent({
+          ...options,
+          ...more,
+          httpProxy: '',
+          httpsProxy: proxy.httpsProxy,
+          noProxy: proxy.noProxy ?? ''
+        })
+  const reads = agent()
+  // A kept connection may be closing just when a submit is written to it, and then nobody knows whether it arrived;
+  // so each submit gets a connection of its own (undici: pipelining 0 keeps none).
+  const submits = agent({ pipelining: 0 })
 
-  async function exchange(req: UpstreamRequest, withCookies: boolean) {
+  async function exchange(
+    req: UpstreamRequest,
+    { withCookies, maxBytes }: { withCookies: boolean; maxBytes: number }
+  ) {
     req.signal.throwIfAborted()
     const startedAt = performance.now()
     const method = req.method ?? 'GET'
@@ -85,7 +104,7 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
         method,
         headers: { ...req.headers, ...(cookie === undefined ? {} : { cookie }) },
         body: req.body ?? null,
-        dispatcher,
+        dispatcher: method === 'POST' ? submits : reads,
         signal: req.signal
       })
       status = answer.statusCode
@@ -94,9 +113,9 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
       try {
         for await (const chunk of answer.body) {
           size += chunk.length
-          if (size > MAX_BODY_BYTES) {
+          if (size > maxBytes) {
             answer.body.destroy()
-            throw new UpstreamError('T11', { cause: new Error(`answer larger than ${MAX_BODY_BYTES} bytes`) })
+            throw new UpstreamError('T11', { cause: new Error(`answer larger than ${maxBytes} bytes`) })
           }
           chunks.push(chunk)
         }
@@ -126,12 +145,14 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
 
   return {
     async request(req) {
-      const { status, headers, body } = await exchange(req, true)
+      const { status, headers, body } = await exchange(req, { withCookies: true, maxBytes: MAX_PAGE_BYTES })
       const location = headers.location === undefined ? undefined : absolute(headers.location, req.url)
       return { status, headers, location, text: body.toString('utf8'), url: req.url }
     },
-    bytes: (req) => exchange(req, false),
-    close: () => dispatcher.destroy()
+    bytes: (req) => exchange(req, { withCookies: false, maxBytes: MAX_MEDIA_BYTES }),
+    async close() {
+      await Promise.all([reads.destroy(), submits.destroy()])
+    }
   }
 }
 

@@ -10,20 +10,34 @@ t.test('seed A: conversation and turns', async (t) => {
   const gateway = await startGateway(t)
   const created = await gateway.post('/create_conversation', { userId: USER })
   t.equal(created.status, 200)
-  t.strictSame(Object.keys(created.json), ['conversationId', 'clientId', 'conversationSignature', 'invocationId'])
-  for (const field of ['conversationId', 'clientId', 'conversationSignature']) t.type(created.json[field], 'string')
+  t.strictSame(Object.keys(created.json), [
+    'conversationId',
+    'clientId',
+    'conversationSignature',
+    'invocationId'
+  ])
+  for (const field of ['conversationId', 'clientId', 'conversationSignature'])
+    t.type(created.json[field], 'string')
   t.equal(created.json.invocationId, 0)
 
   const { conversationId, clientId, conversationSignature } = created.json
   const identity = { conversationId, clientId, conversationSignature }
-  const first = await gateway.post('/chatgpt', { prompt: "I love watching 'Three-Body'.", invocationId: 0, ...identity })
+  const first = await gateway.post('/chatgpt', {
+    prompt: "I love watching 'Three-Body'.",
+    invocationId: 0,
+    ...identity
+  })
   t.equal(first.status, 200)
   t.type(first.json.message, 'string')
   t.match(first.json.message, /Three-Body/)
   t.equal(first.json.conversationId, conversationId)
   t.equal(first.json.invocationId, 1, 'one plus the request')
 
-  const second = await gateway.post('/chatgpt', { prompt: 'What did I say first?', invocationId: first.json.invocationId, ...identity })
+  const second = await gateway.post('/chatgpt', {
+    prompt: 'What did I say first?',
+    invocationId: first.json.invocationId,
+    ...identity
+  })
   t.match(second.json.message, /Three-Body/, 'the conversation remembers')
   t.equal(second.json.invocationId, 2)
 
@@ -66,10 +80,20 @@ t.test('seed B: health', async (t) => {
   gateway.sim.set('videoPoll', { neverReady: true })
   await gateway.post('/create/video', { query: 'one' })
   await gateway.post('/create/video', { query: 'two' })
-  t.strictSame((await gateway.get('/health')).json.data, { status: 'ok', cookie: 'set', session: 'active', activeTasks: 2 })
+  t.strictSame((await gateway.get('/health')).json.data, {
+    status: 'ok',
+    cookie: 'set',
+    session: 'active',
+    activeTasks: 2
+  })
 
   const without = await startGateway(t, { config: { BING_COOKIE_U: undefined } })
-  t.strictSame((await without.get('/health')).json.data, { status: 'ok', cookie: 'not set', session: 'inactive', activeTasks: 0 })
+  t.strictSame((await without.get('/health')).json.data, {
+    status: 'ok',
+    cookie: 'not set',
+    session: 'inactive',
+    activeTasks: 0
+  })
 })
 
 t.test('seed B: options', async (t) => {
@@ -99,13 +123,39 @@ t.test('seed B: options', async (t) => {
 t.test('seed B: images', async (t) => {
   const gateway = await startGateway(t)
   const cases = [
-    { body: { query: 'a futuristic city at sunset', model: 'DALLE', aspect: 'LANDSCAPE' }, model: 'DALLE', aspect: 'LANDSCAPE', images: 4 },
-    { body: { query: 'cyberpunk street scene', model: 'GPT4O', aspect: 'PORTRAIT' }, model: 'GPT4O', aspect: 'PORTRAIT', images: 1 },
+    {
+      body: { query: 'a futuristic city at sunset', model: 'DALLE', aspect: 'LANDSCAPE' },
+      model: 'DALLE',
+      aspect: 'LANDSCAPE',
+      images: 4
+    },
+    {
+      body: { query: 'cyberpunk street scene', model: 'GPT4O', aspect: 'PORTRAIT' },
+      model: 'GPT4O',
+      aspect: 'PORTRAIT',
+      images: 1
+    },
     { body: { query: 'beautiful sunset' }, model: 'DALLE', aspect: 'SQUARE', images: 4 },
-    { body: { query: 'detailed fantasy landscape', model: 'gpt4o', aspect: 'Landscape' }, model: 'GPT4O', aspect: 'LANDSCAPE', images: 1 },
+    {
+      body: { query: 'detailed fantasy landscape', model: 'gpt4o', aspect: 'Landscape' },
+      model: 'GPT4O',
+      aspect: 'LANDSCAPE',
+      images: 1
+    },
     { body: { query: 'numbers', model: 4, aspect: 3 }, model: 'MAI1', aspect: 'PORTRAIT', images: 1 },
-    { body: { query: 'unknown fields', style: 'ignored', n: 7 }, model: 'DALLE', aspect: 'SQUARE', images: 4 },
-    { body: 'query=from+a+form&model=1&aspect=2', headers: FORM, model: 'GPT4O', aspect: 'LANDSCAPE', images: 1 }
+    {
+      body: { query: 'unknown fields', style: 'ignored', n: 7 },
+      model: 'DALLE',
+      aspect: 'SQUARE',
+      images: 4
+    },
+    {
+      body: 'query=from+a+form&model=1&aspect=2',
+      headers: FORM,
+      model: 'GPT4O',
+      aspect: 'LANDSCAPE',
+      images: 1
+    }
   ]
   for (const { body, headers, model, aspect, images } of cases) {
     const name = JSON.stringify(body)
@@ -114,9 +164,13 @@ t.test('seed B: images', async (t) => {
     t.match(json.timestamp, ISO)
     t.equal(json.success, true)
     t.strictSame([json.data.model, json.data.aspect, json.data.images.length], [model, aspect, images], name)
-    for (const url of json.data.images) t.match(url, /^http:\/\/127\.0\.0\.1:\d+\/th\/id\/OIG[^?]+\?pid=ImgGn$/)
+    for (const url of json.data.images)
+      t.match(url, /^http:\/\/127\.0\.0\.1:\d+\/th\/id\/OIG[^?]+\?pid=ImgGn$/)
     t.equal(new Set(json.data.images).size, images, 'no repeats')
-    t.ok(json.data.prompt.length > String((body as { query?: string }).query ?? '').length, "the upstream's enhanced prompt")
+    t.ok(
+      json.data.prompt.length > String((body as { query?: string }).query ?? '').length,
+      "the upstream's enhanced prompt"
+    )
     t.match(json.data.taskId, UUID)
     const task = (await gateway.get(`/task/${json.data.taskId}`)).json.data
     t.strictSame([task.kind, task.status, task.images], ['image', 'completed', json.data.images])
@@ -187,7 +241,10 @@ t.test('seed B: errors', async (t) => {
   t.match(missing.json.error, { message: 'Task not found.', type: 'invalid_request_error' })
 
   const empty = await gateway.post('/create/image', {})
-  t.strictSame([empty.status, empty.json.error.type, empty.json.error.param], [400, 'invalid_request_error', 'query'])
+  t.strictSame(
+    [empty.status, empty.json.error.type, empty.json.error.param],
+    [400, 'invalid_request_error', 'query']
+  )
 
   const rejected = await gateway.post('/create/image', { query: 'a forbidden thing' })
   t.strictSame([rejected.status, rejected.json.error.type], [422, 'prompt_rejected_error'])

@@ -116,7 +116,9 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
       const created = await gateway.post('/create_conversation', { userId: USER })
       if (created.status !== 200)
         throw new Error(`create_conversation answered ${created.status}: ${created.text}`)
-      return created.json
+      // Without invocationId: tests number their turns themselves.
+      const { conversationId, clientId, conversationSignature } = created.json
+      return { conversationId, clientId, conversationSignature }
     },
     async ended(taskId, headers) {
       for (let n = 0; n < 1000; n++) {

@@ -9,11 +9,14 @@ import type { FailureId } from '../failures.ts'
 /** Date of the last comparison with docs/protocol/images.md; part of the gateway's diagnostics. */
 export const CONSTANTS_VERSION = '2026-11-21'
 
-/**
- * Longest accepted prompt, in UTF-16 code units. Bing documents no limit. This one keeps an English prompt's submit URL
- * well below the 16 KiB that common servers allow for a request head. The gateway's own choice, November 2026.
- */
+/** Longest accepted prompt, in UTF-16 code units. Bing documents no limit; the gateway's own choice, November 2026. */
 export const MAX_QUERY_CHARS = 4000
+/**
+ * Longest accepted prompt, percent-encoded. It goes into the URLs of the submit and of each poll, and common servers
+ * allow 16 KiB for a request head; this leaves 4 KiB for cookies and the rest. A Chinese character takes nine bytes,
+ * so `MAX_QUERY_CHARS` alone would let 36 KB through.
+ */
+export const MAX_QUERY_ENCODED_BYTES = 12_000
 
 // Paths, relative to the base URL. Seen Nov 2025 to Feb 2026 (variant G2).
 export const CREATE_PATH = '/images/create'

@@ -134,7 +134,7 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
       deadline = setTimeout(() => fail(late()), withinMs)
     }
     function send(record: object): void {
-      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(record))
+      if (socket.readyState === WebSocket.OPEN) socket.send(encodeRecord(record))
     }
     const ping = () => send({ type: RECORD_TYPE.ping })
 

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { getEventListeners, once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
@@ -89,9 +89,13 @@ function shown(changes: TextChange[]): string {
   return changes.reduce((text, change) => (change.kind === 'delta' ? text + change.text : change.text), '')
 }
 
-/** Waits for what the simulator notices a moment later than the client. */
+/** Waits for what the simulator notices a moment later than the client; a client that never gets there fails. */
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve))
+  const startedAt = Date.now()
+  while (!holds()) {
+    if (Date.now() - startedAt > 5000) throw new Error(`still not true: ${holds}`)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
 }
 
 async function rowOf(promise: Promise<unknown>): Promise<string | undefined> {
@@ -602,6 +606,15 @@ test('the caller leaves between two attempts', async (t) => {
   const { error } = await ask(await own.create(never), {}, { signal: gone.signal }, own)
   t.equal(error, reason)
   t.equal(sim.counts['sydney.questions'], 1)
+})
+
+test('a long-lived signal keeps nothing of the turns it was used for', async (t) => {
+  const { signal } = new AbortController()
+  const conversation = await client.create(signal)
+  t.ok((await ask(conversation, {}, { signal })).answer)
+  sim.set('turn', { failure: 'deepleo' })
+  t.equal((await ask(conversation, { invocationId: 1 }, { signal })).row, 'S7')
+  t.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
 test('the caller had left before', async (t) => {

@@ -1,0 +1,191 @@
+/** The service as a process: starting, refusing to start, stopping, dying. */
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { startSimulator } from '../../src/simulator/index.ts'
+import { runCli, startProcess } from '../support/process.ts'
+
+const COOKIE = 'CANARY-cookie-5d1f'
+
+async function surroundings(t: Test) {
+  const dir = mkdtempSync(join(tmpdir(), 'bing-gateway-'))
+  writeFileSync(join(dir, 'whitelist.txt'), 'OlivierShi\n')
+  const sim = await startSimulator({ cookies: [COOKIE] })
+  t.teardown(async () => {
+    await sim.close()
+    rmSync(dir, { recursive: true, force: true })
+  })
+  const env = {
+    BING_URL: sim.url,
+    BING_MEDIA_URL: sim.url,
+    BING_CHAT_URL: sim.chatUrl,
+    BING_COOKIE_U: COOKIE,
+    DATA_DIR: join(dir, 'data'),
+    WHITELIST_FILE: join(dir, 'whitelist.txt'),
+    POLL_INTERVAL_MS: '50',
+    VIDEO_CONCURRENCY: '0'
+  }
+  return { dir, sim, env }
+}
+
+async function post(url: string, body: object) {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body)
+  })
+  // biome-ignore lint/suspicious/noExplicitAny: answers of every shape
+  return { status: response.status, json: (await response.json()) as any }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: answers of every shape
+const get = async (url: string): Promise<any> => (await fetch(url)).json()
+
+t.test('kill -9 with 20 videos processing and 20 conversations open', async (t) => {
+  const { sim, env } = await surroundings(t)
+  sim.set('videoPoll', { neverReady: true })
+  const first = await startProcess(t, env)
+  const conversations = await Promise.all(
+    Array.from({ length: 20 }, async (_, n) => {
+      const { json } = await post(`${first.url}/create_conversation`, { userId: 'OlivierShi' })
+      const turn = await post(`${first.url}/chatgpt`, { ...json, prompt: `My name is Person${n}x.` })
+      t.equal(turn.status, 200)
+      return json
+    })
+  )
+  const videos = await Promise.all(
+    Array.from({ length: 20 }, async (_, n) => {
+      const { status, json } = await post(`${first.url}/create/video`, { query: `video number ${n}` })
+      t.equal(status, 200)
+      return json.data.taskId as string
+    })
+  )
+  t.equal((await get(`${first.url}/health`)).data.activeTasks, 20)
+  await first.end('SIGKILL')
+
+  sim.set('videoPoll', {})
+  const second = await startProcess(t, env)
+  for (const [n, taskId] of videos.entries()) {
+    let task = { status: 'processing', video: null, prompt: '' }
+    for (let tries = 0; tries < 200 && task.status === 'processing'; tries++) {
+      task = (await get(`${second.url}/task/${taskId}`)).data
+      if (task.status === 'processing') await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    t.strictSame([task.status, task.prompt], ['completed', `video number ${n}`])
+    t.equal(sim.counts[`received:video number ${n}`], 1, 'exactly one submit')
+  }
+  for (const [n, conversation] of conversations.entries()) {
+    const { status, json } = await post(`${second.url}/chatgpt`, {
+      ...conversation,
+      prompt: 'What is my name?',
+      invocationId: 1
+    })
+    t.equal(status, 200)
+    t.match(json.message, new RegExp(`\\bPerson${n}x\\b`))
+  }
+  t.strictSame(sim.violations, [])
+  t.equal(await second.end('SIGTERM'), 0)
+  t.notMatch(first.output() + second.output(), new RegExp(COOKIE), 'the cookie is in no log line')
+})
+
+t.test(
+  'kill -9 while a prompt is being submitted: the outcome is unknown, and nothing is sent twice',
+  async (t) => {
+    const { sim, env } = await surroundings(t)
+    sim.set('videoSubmit', { delayMs: 60_000 })
+    const first = await startProcess(t, env)
+    const call = post(`${first.url}/create/video`, { query: 'in between' }).catch(() => undefined)
+    while ((sim.counts['creator.video.submit.received'] ?? 0) < 1)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    await first.end('SIGKILL')
+    await call
+
+    sim.set('videoSubmit', {})
+    const second = await startProcess(t, env)
+    t.equal((await get(`${second.url}/health`)).data.activeTasks, 0)
+    t.match(second.output(), /"code":"outcome_unknown"/)
+    t.equal(sim.counts['received:in between'], 1)
+  }
+)
+
+t.test('SIGTERM drains: a running turn is answered, then the process ends with 0', async (t) => {
+  const { sim, env } = await surroundings(t)
+  const gateway = await startProcess(t, env)
+  const { json: conversation } = await post(`${gateway.url}/create_conversation`, { userId: 'OlivierShi' })
+  sim.set('turn', { thinkMs: 1500 })
+  const turn = post(`${gateway.url}/chatgpt`, { ...conversation, prompt: 'Slow one' })
+  while ((sim.counts['sydney.questions'] ?? 0) < 1) await new Promise((resolve) => setTimeout(resolve, 10))
+  const ended = gateway.end('SIGTERM')
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  const ready = await fetch(`${gateway.url}/readyz`)
+  t.strictSame([ready.status, (await ready.json()).checks.draining], [503, true], 'not ready while it drains')
+  const refused = await post(`${gateway.url}/create_conversation`, { userId: 'OlivierShi' })
+  t.strictSame([refused.status, refused.json.error.code], [503, 'draining'])
+  t.equal((await turn).status, 200)
+  t.equal(await ended, 0)
+})
+
+t.test('it says in one line why it cannot start', async (t) => {
+  const { dir, env } = await surroundings(t)
+  const blocker = createServer().listen(0, '127.0.0.1')
+  await once(blocker, 'listening')
+  t.teardown(() => blocker.close())
+  const port = String((blocker.address() as { port: number }).port)
+  writeFileSync(join(dir, 'a-file'), '')
+  const cases: [string, Record<string, string>, RegExp][] = [
+    ['port in use', { PORT: port }, /cannot start: port \d+ on 127\.0\.0\.1 is in use\./],
+    [
+      'bad configuration',
+      { PORT: 'x', IMAGE_TIMEOUT_MS: '-1' },
+      /Bad configuration: PORT .*; IMAGE_TIMEOUT_MS /
+    ],
+    [
+      'store unreachable',
+      { DATA_DIR: join(dir, 'a-file', 'data') },
+      /cannot start: the store in .* can't be used/
+    ],
+    ['no such address', { HOST: '192.0.2.1' }, /cannot start: this machine has no address/]
+  ]
+  for (const [name, more, line] of cases) {
+    const { exited, output } = runCli(t, ['serve'], {
+      ...env,
+      LOG_LEVEL: 'error',
+      HOST: '127.0.0.1',
+      PORT: '0',
+      ...more
+    })
+    t.not(await exited, 0, name)
+    t.match(output(), line, name)
+    t.equal(output().trim().split('\n').length, 1, `${name}: one line`)
+    t.notMatch(output(), new RegExp(COOKIE))
+  }
+})
+
+t.test('the command line talks to a running gateway', async (t) => {
+  const { dir, env } = await surroundings(t)
+  const gateway = await startProcess(t, env)
+  const run = async (...args: string[]) => {
+    const { exited, output } = runCli(t, [...args, '--url', gateway.url], { BING_GATEWAY_USER: 'OlivierShi' })
+    return { code: await exited, output: output() }
+  }
+  const chat = await run('chat', 'what', 'is', '12*7')
+  t.strictSame([chat.code, /84/.test(chat.output)], [0, true])
+  const out = join(dir, 'out')
+  const image = await run('image', 'a', 'red', 'boat', '--model', 'GPT4O', '--out', out)
+  t.equal(image.code, 0)
+  const path = image.output.trim().split('\n').at(-1) as string
+  t.strictSame([...readFileSync(path).subarray(0, 2)], [0xff, 0xd8], 'a JPEG')
+  const video = await run('video', 'waves', '--interval', '0.1', '--json')
+  t.equal(JSON.parse(video.output).status, 'completed')
+  const refused = await run('image', 'a forbidden thing')
+  t.strictSame(
+    [refused.code, refused.output.trim()],
+    [1, 'bing-gateway: Prompt rejected for content policy.']
+  )
+  const { exited, output } = runCli(t, ['chat', 'hi', '--url', 'http://127.0.0.1:9', '--user', 'x'], {})
+  t.equal(await exited, 1)
+  t.match(output(), /no gateway answers/)
+})
