@@ -38,7 +38,6 @@ export function parseWhitelist(text: string): Whitelist {
       .filter((word) => word !== '')
     if (userId === undefined) continue
     if (userId.length > MAX_USER_ID_LENGTH) throw new WhitelistError(index + 1, 'the userId is too long')
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: a binary file is no whitelist
     if (/[\u0000-\u001f\u007f\ufffd]/.test(userId))
       throw new WhitelistError(index + 1, 'the userId holds control characters')
     users.set(userId, Object.fromEntries(rest.map((word) => parseLimit(word, index + 1))))

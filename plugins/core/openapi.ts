@@ -54,7 +54,7 @@ export default fp(
     })
     await fastify.register(swaggerUi, {
       routePrefix: '/docs',
-      staticCSP: true,
+      staticCSP: docsPolicy(fastify.config.PUBLIC_URL),
       uiConfig: { tryItOutEnabled: true, displayRequestDuration: true, persistAuthorization: true }
     })
 
@@ -67,6 +67,26 @@ export default fp(
   },
   { name: 'openapi', dependencies: ['config'] }
 )
+
+/**
+ * What Swagger UI may load and ask. Its bundle puts a style element into the page, and its own default policy asks for
+ * `upgrade-insecure-requests`, which breaks the page wherever the gateway is reached over plain http.
+ * @param publicUrl the document's server when it is set, else the page's own origin
+ */
+function docsPolicy(publicUrl: string | undefined): Record<string, string> {
+  const asked = publicUrl === undefined ? '' : ` ${new URL(publicUrl).origin}`
+  return {
+    'default-src': "'none'",
+    'script-src': "'self'",
+    'style-src': "'self' 'unsafe-inline'",
+    'img-src': "'self' data:",
+    'font-src': "'self' data:",
+    'connect-src': `'self'${asked}`,
+    'base-uri': "'none'",
+    'form-action': "'none'",
+    'frame-ancestors': "'none'"
+  }
+}
 
 /** The document as it is committed. */
 export function openApiYaml(document: object): string {

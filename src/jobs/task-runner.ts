@@ -352,7 +352,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       stopListening()
       disarm()
       lookStop.abort(new Error('the gateway is stopping'))
-      const grace = setTimeout(() => submitStop.abort(new UpstreamError('outcome-unknown')), graceMs)
+      const grace = setTimeout(() => submitStop.abort(notSubmitted()), graceMs)
       await stepping?.catch(() => {})
       await Promise.allSettled([...busy.values()])
       clearTimeout(grace)
@@ -382,6 +382,12 @@ function timeout(task: Task): GatewayError {
   if (task.state === 'queued') {
     return new UpstreamError('I21', {
       message: 'The creation waited for a free place until its time was over. Nothing was sent to Bing.'
+    })
+  }
+  if (task.state === 'submitting') {
+    // Reaches the caller only while no prompt is on its way; a lost answer is `outcome-unknown`.
+    return new UpstreamError('I21', {
+      message: 'The time of the creation was over before Bing had accepted it. Nothing goes on at Bing.'
     })
   }
   if (task.state === 'paused') return new UpstreamError('V8')

@@ -351,7 +351,8 @@ export const FAILURES = {
   I11: {
     type: 'rate_limit_error',
     code: 'fast_quota_exhausted',
-    message: 'The fast creations of this account are used up for today.'
+    message: 'The fast creations of this account are used up for today.',
+    shouldRetry: false
   },
   I12: {
     type: 'upstream_unavailable_error',

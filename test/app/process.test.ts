@@ -121,7 +121,11 @@ t.test('SIGTERM drains: a running turn is answered, then the process ends with 0
   const ended = gateway.end('SIGTERM')
   await new Promise((resolve) => setTimeout(resolve, 300))
   const ready = await fetch(`${gateway.url}/readyz`)
-  t.strictSame([ready.status, (await ready.json()).checks.draining], [503, true], 'not ready while it drains')
+  t.strictSame(
+    [ready.status, ((await ready.json()) as { checks: { draining: boolean } }).checks.draining],
+    [503, true],
+    'not ready while it drains'
+  )
   const refused = await post(`${gateway.url}/create_conversation`, { userId: 'OlivierShi' })
   t.strictSame([refused.status, refused.json.error.code], [503, 'draining'])
   t.equal((await turn).status, 200)

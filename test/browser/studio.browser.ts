@@ -26,8 +26,14 @@ const playing = (film: Locator) =>
     video.muted = true
     await video.play()
     const from = video.currentTime
-    while (video.currentTime === from) await new Promise((resolve) => setTimeout(resolve, 20))
-    return { ready: video.readyState >= 2, duration: video.duration, width: video.videoWidth }
+    for (let n = 0; n < 500 && video.currentTime === from; n++)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    return {
+      moved: video.currentTime !== from,
+      ready: video.readyState >= 2,
+      duration: video.duration,
+      width: video.videoWidth
+    }
   })
 
 t.test('chat, pictures and a video on the studio page', async (t) => {
@@ -78,8 +84,8 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
     await page.getByRole('button', { name: 'Create video' }).click()
     const film = page.locator('#video-result video')
     await film.waitFor()
-    const { ready, duration, width } = await playing(film)
-    t.ok(ready)
+    const { moved, ready, duration, width } = await playing(film)
+    t.ok(moved && ready)
     t.ok(duration > 1, `${duration} s`)
     t.ok(width > 0, `${width} pixels wide`)
   })
@@ -93,7 +99,7 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
       ])
       await page.locator('#recent').scrollIntoViewIfNeeded()
       t.strictSame(await loaded(cards.nth(1).locator('img')), Array(4).fill([1792, 1024]), when)
-      t.ok((await playing(cards.nth(0).locator('video'))).ready)
+      t.ok((await playing(cards.nth(0).locator('video'))).moved)
       if (when === 'before') await screenshot('studio')
       await page.reload()
     }
@@ -155,7 +161,7 @@ t.test('failures say what happened, with code and request id', async (t) => {
   t.ok(text.includes(response.headers()['x-request-id'] ?? 'no id'))
   t.equal(await failure.getByRole('button').count(), 0, 'no second try where none can help')
 
-  gateway.sim.enqueue('videoPoll', { errorMessage: 'video generation failed' })
+  gateway.sim.set('videoPoll', { errorMessage: 'video generation failed' })
   await page.getByLabel('What should happen in the video?').fill('waves')
   await page.getByRole('button', { name: 'Create video' }).click()
   await page.locator('#video-result .error').waitFor()

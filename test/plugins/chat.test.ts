@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { request } from 'node:http'
 import t from 'tap'
 import { type Gateway, startGateway, USER } from '../support/gateway.ts'
@@ -135,8 +134,9 @@ async function leaveDuring(url: string, body: object, gateway: Gateway): Promise
   call.end(JSON.stringify(body))
   await until(() => gateway.sim.counts['sydney.questions'] === questions + 1)
   await new Promise((resolve) => setTimeout(resolve, 100))
+  const closed = new Promise((resolve) => call.once('close', resolve))
   call.destroy()
-  await once(call, 'close')
+  await closed
 }
 
 t.test('what the upstream gives beside the text', async (t) => {

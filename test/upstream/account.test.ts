@@ -36,6 +36,24 @@ t.test('the three forms of a cookie text', async (t) => {
   for (const [name, text, want] of cases) t.strictSame(parseCookies(text), want, name)
 })
 
+t.test('blank text is no change until there is a cookie', async (t) => {
+  const account = createAccount([BING])
+  let told = 0
+  account.onReplaced(() => told++)
+  const steps: [text: string, changes: boolean, configured: boolean][] = [
+    ['', false, false],
+    ['[]', false, false],
+    [SECRET, true, true],
+    [`_U=${SECRET}`, false, true],
+    ['', true, false],
+    [' ', false, false]
+  ]
+  for (const [text, changes, configured] of steps) {
+    t.strictSame([account.replace(text), account.configured], [changes, configured])
+  }
+  t.strictSame([told, account.generation], [2, 2])
+})
+
 t.test('says what is wrong without quoting the secret', async (t) => {
   const bad = [
     `_U=${SECRET}\nMUID=ab`,

@@ -3,6 +3,7 @@ import type { Accepted } from '../creation-client.ts'
 import { type FailureId, UpstreamError } from '../failures.ts'
 import { surelyNotSent, type UpstreamHttp, type UpstreamResponse } from '../http.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
+import { withRetries } from '../retry.ts'
 import {
   BING_HOST,
   CHALLENGE_MARKERS,
@@ -54,11 +55,12 @@ export type SubmitAnswer =
   | { kind: 'start-page' }
 
 /**
- * Submits a prompt. Each POST leaves once and is never repeated because its answer was lost; a second one is made only
- * after an answer that surely accepted nothing: the start page of a signed-in visitor, or used-up fast creations.
+ * Submits a prompt. Each POST leaves once and is never repeated because its answer was lost; it is tried again where
+ * no connection came about (T1, T2). A second one is made only after an answer that surely accepted nothing: the start
+ * page of a signed-in visitor, or used-up fast creations.
  *
- * @throws {UpstreamError} C1, T1–T11, `outcome-unknown`, I1–I17 or the submission's own rows; the signal's reason
- *   before the POST. An abort while a POST is under way is `outcome-unknown`, with the reason as its cause
+ * @throws {UpstreamError} C1, T1–T11, `outcome-unknown`, I1–I17 or the submission's own rows. An abort while a POST is
+ *   under way is `outcome-unknown`, with the signal's reason as its cause; before or after that, the reason itself
  */
 export async function submitCreation(
   context: CreatorContext,
@@ -140,25 +142,29 @@ export function encodeQuery(fields: Record<string, string | number | undefined>)
 }
 
 async function post(
-  { bingUrl, http, session }: CreatorContext,
+  { bingUrl, clock, http, session }: CreatorContext,
   { prompt, referer, refusal }: Submission,
   { path, query, body }: ReturnType<SubmitForm>,
   signal: AbortSignal
 ): Promise<SubmitAnswer> {
   signal.throwIfAborted()
   const base = bingUrl.replace(/\/+$/, '')
-  let response: UpstreamResponse
-  try {
-    response = await http.request({
-      method: 'POST',
-      url: `${base}${path}?${encodeQuery(query)}`,
-      headers: { ...pageHeaders(bingUrl, referer), 'content-type': FORM_CONTENT_TYPE },
-      body: encodeForm(body),
-      signal
-    })
-  } catch (error) {
-    throw surelyNotSent(error) ? error : new UpstreamError('outcome-unknown', { cause: error })
-  }
+  // A lost answer is returned, not thrown: it ends the repeats, and says more than the signal's reason.
+  const response = await withRetries({ clock, signal }, () =>
+    http
+      .request({
+        method: 'POST',
+        url: `${base}${path}?${encodeQuery(query)}`,
+        headers: { ...pageHeaders(bingUrl, referer), 'content-type': FORM_CONTENT_TYPE },
+        body: encodeForm(body),
+        signal
+      })
+      .catch((error: unknown) => {
+        if (surelyNotSent(error)) throw error
+        return new UpstreamError('outcome-unknown', { cause: error })
+      })
+  )
+  if (response instanceof UpstreamError) throw response
   try {
     const answer = readSubmitAnswer(response, base, prompt)
     if (refusal === undefined || answer.kind === 'accepted') return answer

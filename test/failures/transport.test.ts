@@ -1,0 +1,381 @@
+/**
+ * docs/protocol/failures.md section 1, rows T1 to T11, at every kind of request that the gateway makes: starting a
+ * conversation, the creators' landing page (bootstrap), submits and polls of images and videos.
+ *
+ * Not played here, and why:
+ * - T1, DNS: a name that does not resolve needs a resolver, which a test machine may not have. Its error codes are
+ *   judged in test/upstream/connections.test.ts.
+ * - T2: a host that drops connection requests can't be had on loopback, and the connect timeout is 10 s of real time.
+ *   Its error code is judged there too.
+ * - T4 at the submit of a video: there is no deadline that could be made short (a video's starts with its submit); what
+ *   ends it are the HTTP client's own 30 s and 60 s of real time. The submit of an image is the same code.
+ * - T10 at submits and polls: pages are what they answer with anyway (rows I2 and I18).
+ * - T11 at polls: rows I18 (an image waits) and V7 (a video fails after three).
+ */
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { type Behaviours, type Simulator, startSimulator } from '../../src/simulator/index.ts'
+import {
+  BAD_PAYLOAD,
+  behave,
+  behaveNext,
+  CHALLENGE,
+  COOKIE_EXPIRED,
+  checkAnswer,
+  checkWords,
+  type FailureRig,
+  failureRig,
+  NOTHING,
+  OUTCOME_UNKNOWN,
+  REGION,
+  SAID,
+  SAID_PAGE,
+  type Seen,
+  SERVER_ERROR,
+  SPEED,
+  TIMEOUT,
+  TROUBLE,
+  UNREACHABLE,
+  type Want
+} from '../support/failure-table.ts'
+import { type Answer, COOKIE, USER } from '../support/gateway.ts'
+
+const HTML = { 'content-type': 'text/html; charset=utf-8' }
+const LOGINS = [
+  'https://login.live.com/login.srf?wa=wsignin1.0',
+  'https://login.microsoftonline.com/common/oauth2/authorize',
+  '/fd/auth/signin?action=interactive'
+]
+const CN = 'https://cn.bing.com/images/create?form=REDIRERR'
+const THROTTLED: Want = { status: 429, type: 'rate_limit_error', code: 'throttled', retryAfter: 60 }
+const UNEXPECTED_PAGE: Want = {
+  status: 503,
+  type: 'upstream_unavailable_error',
+  code: 'unexpected_page',
+  retryAfter: 300
+}
+
+/** A request that fails: what Bing does, what the caller gets, how often Bing was asked. */
+interface Row {
+  name: string
+  behave: (sim: Simulator) => void
+  want: Want
+  times: number
+}
+
+/** What any HTTP request can meet, whatever it is for. `times` counts repeats in: once where none is allowed. */
+function common(op: 'create' | 'bootstrap'): Row[] {
+  const set = (faults: object) => behave(op, faults as Partial<Behaviours[typeof op]>)
+  return [
+    { name: 'T3 reset', behave: set({ reset: true }), want: REGION, times: 2 },
+    { name: 'T5 other country', behave: set({ redirect: CN }), want: REGION, times: 1 },
+    { name: 'T5 REDIRERR', behave: set({ redirect: '/?form=REDIRERR' }), want: REGION, times: 1 },
+    ...LOGINS.map((redirect) => ({
+      name: `T6 ${redirect}`,
+      behave: set({ redirect }),
+      want: COOKIE_EXPIRED,
+      times: 1
+    })),
+    {
+      name: 'T7 page with 403',
+      behave: set({ status: 403, body: SAID_PAGE, headers: HTML }),
+      want: CHALLENGE,
+      times: 1
+    },
+    { name: 'T8', behave: set({ status: 429, body: SAID }), want: THROTTLED, times: 1 },
+    {
+      name: 'T8 with a wait',
+      behave: set({ status: 429, headers: { 'retry-after': '7' } }),
+      want: { ...THROTTLED, retryAfter: 7 },
+      times: 1
+    },
+    {
+      name: 'T8 with a date',
+      behave: set({ status: 429, headers: { 'retry-after': new Date(Date.now() + 120_000).toUTCString() } }),
+      want: { ...THROTTLED, retryAfter: [60, 121] },
+      times: 1
+    },
+    { name: 'T9 500', behave: set({ status: 500, body: SAID }), want: SERVER_ERROR, times: 3 },
+    {
+      name: 'T9 502',
+      behave: set({ status: 502, body: SAID_PAGE, headers: HTML }),
+      want: SERVER_ERROR,
+      times: 3
+    },
+    {
+      name: 'T9 503',
+      behave: set({ status: 503, body: SAID_PAGE, headers: HTML }),
+      want: TROUBLE,
+      times: 3
+    },
+    { name: 'T9 504', behave: set({ status: 504 }), want: TROUBLE, times: 3 },
+    {
+      name: 'T9 503 with a wait',
+      behave: set({ status: 503, headers: { 'retry-after': '11' } }),
+      want: { ...TROUBLE, retryAfter: 11 },
+      times: 3
+    },
+    {
+      name: 'T10 redirect to a stranger',
+      behave: set({ redirect: 'https://elsewhere.test/' }),
+      want: UNEXPECTED_PAGE,
+      times: 2
+    }
+  ]
+}
+
+/** One row: the failing call, how often Bing was asked, and a good call afterwards. */
+async function play(
+  t: Test,
+  rig: FailureRig,
+  { name, behave, want }: Row,
+  call: () => Promise<Answer>,
+  seen: Partial<Seen>
+): Promise<void> {
+  behave(rig.sim)
+  checkAnswer(t, name, await call(), want)
+  t.strictSame(rig.seen(), { ...NOTHING, ...seen }, `${name}: requests`)
+  t.strictSame(rig.sim.violations, [], name)
+  rig.sim.reset()
+  if (want.stop) rig.newCookie()
+  const good = await call()
+  t.equal(good.status, 200, `${name}: the next one works`)
+  if (good.status === 200 && good.json.data?.video === null) await rig.ended(good.json.data.taskId)
+  rig.sim.reset()
+}
+
+const startConversation = (rig: FailureRig) => rig.post('/create_conversation', { userId: USER })
+
+t.test('starting a conversation', async (t) => {
+  const rig = await failureRig(t)
+  const rows: Row[] = [
+    ...common('create'),
+    { name: 'T5 loop', behave: behave('create', { failure: 'region-loop' }), want: REGION, times: 6 },
+    { name: 'T10 page', behave: behave('create', { failure: 'html' }), want: UNEXPECTED_PAGE, times: 2 },
+    {
+      name: 'T10 any page',
+      behave: behave('create', { body: SAID_PAGE, headers: HTML }),
+      want: UNEXPECTED_PAGE,
+      times: 2
+    },
+    { name: 'T11 half of it', behave: behave('create', { failure: 'not-json' }), want: BAD_PAYLOAD, times: 1 },
+    {
+      name: 'T11 another shape',
+      behave: behave('create', { body: JSON.stringify({ said: SAID }) }),
+      want: BAD_PAYLOAD,
+      times: 1
+    },
+    { name: 'T11 a list', behave: behave('create', { body: '[]' }), want: BAD_PAYLOAD, times: 1 }
+  ]
+  for (const row of rows) {
+    await play(t, rig, row, () => startConversation(rig), { creates: row.times })
+  }
+  const passing: [name: string, behaviours: Partial<Behaviours['create']>[]][] = [
+    ['T3', [{ reset: true }]],
+    ['T9', [{ status: 503 }, { status: 504 }]],
+    ['T9, both kinds', [{ status: 500 }, { status: 503 }, { status: 502 }]],
+    ['T10', [{ failure: 'html' }]]
+  ]
+  for (const [name, behaviours] of passing) {
+    rig.sim.enqueue('create', ...behaviours)
+    t.equal((await startConversation(rig)).status, 200, `${name}: repeated by the gateway`)
+    t.equal(rig.seen().creates, behaviours.length + 1)
+    rig.sim.reset()
+  }
+  t.notOk(rig.log().includes(COOKIE))
+})
+
+for (const kind of ['image', 'video'] as const) {
+  t.test(`bootstrap of an ${kind}`, async (t) => {
+    const rig = await failureRig(t)
+    const rows: Row[] = [
+      ...common('bootstrap'),
+      { name: 'T5 loop', behave: behave('bootstrap', { redirect: '/images/create' }), want: REGION, times: 6 },
+      { name: 'T10 empty', behave: behave('bootstrap', { body: ' ' }), want: UNEXPECTED_PAGE, times: 2 },
+      { name: 'T11 404', behave: behave('bootstrap', { status: 404 }), want: BAD_PAYLOAD, times: 1 },
+      { name: 'T11 204', behave: behave('bootstrap', { status: 204 }), want: BAD_PAYLOAD, times: 1 }
+    ]
+    for (const row of rows) {
+      rig.freshSession()
+      await play(t, rig, row, () => rig[kind](), { bootstraps: row.times })
+    }
+    rig.freshSession()
+    rig.sim.enqueue('bootstrap', { reset: true }, { status: 503 }, { status: 500 }, { body: '' })
+    t.equal((await rig[kind]()).status, 200, 'each row has repeats of its own')
+    t.match(rig.seen(), { bootstraps: 5, submits: 1, accepted: 1 })
+    t.notOk(rig.log().includes(COOKIE))
+  })
+
+  t.test(`submit of an ${kind}`, async (t) => {
+    const rig = await failureRig(t)
+    await rig.warm()
+    const op = kind === 'image' ? 'submit' : 'videoSubmit'
+    const rows: Row[] = [
+      // Never sent twice: none of them counts more than one.
+      ...common('bootstrap')
+        .filter(({ name }) => !/^T3|^T10/.test(name))
+        .map((row) => ({ ...row, times: 1 })),
+      { name: 'T3 reset', behave: behave(op, { reset: true }), want: OUTCOME_UNKNOWN, times: 1 },
+      { name: 'T3 reset when accepted', behave: behave(op, { answer: 'lost' }), want: OUTCOME_UNKNOWN, times: 1 },
+      {
+        name: 'T7 403 without a page',
+        behave: behave(op, { status: 403, body: SAID }),
+        want: CHALLENGE,
+        times: 1
+      },
+      { name: 'T6 401', behave: behave(op, { status: 401 }), want: COOKIE_EXPIRED, times: 1 },
+      { name: 'T11 404', behave: behave(op, { status: 404, body: SAID }), want: BAD_PAYLOAD, times: 1 },
+      { name: 'T11 204', behave: behave(op, { status: 204 }), want: BAD_PAYLOAD, times: 1 },
+      ...[414, 431].map((status) => ({
+        name: `T11 ${status}: the prompt is too long for a URL`,
+        behave: behave(op, { status, body: SAID }),
+        want: { status: 400, type: 'invalid_request_error', code: 'prompt_too_long', stop: true, param: 'query' } as Want,
+        times: 1
+      }))
+    ]
+    for (const row of rows) {
+      // The rows of `common` speak of the landing page; here the same happens to the submit.
+      const toSubmit = (sim: Simulator) =>
+        row.behave({ ...sim, set: (_op: string, faults: object) => sim.set(op, faults) } as Simulator)
+      const lost = row.name.includes('when accepted')
+      await play(t, rig, { ...row, behave: toSubmit }, () => rig[kind](), {
+        submits: 1,
+        accepted: lost ? 1 : 0
+      })
+      await rig.warm()
+    }
+    t.notOk(rig.log().includes(COOKIE))
+  })
+}
+
+t.test('a submit that finds nobody there was not sent, and is tried again', async (t) => {
+  const { rig, relay } = await relayRig(t)
+  for (const kind of ['image', 'video'] as const) {
+    await rig.warm()
+    await relay.close()
+    const before = attempts(rig, '/images/create')
+    checkAnswer(t, `T1 ${kind}`, await rig[kind](), UNREACHABLE)
+    t.equal(attempts(rig, '/images/create') - before, 3)
+    await relay.open()
+    t.equal((await rig[kind]()).status, 200, 'the next one works')
+
+    await relay.close()
+    const late = rig[kind]()
+    setTimeout(() => relay.open(), 3)
+    t.equal((await late).status, 200, 'back in time for a repeat')
+    t.strictSame(rig.sim.violations, [])
+  }
+})
+
+t.test('T1 and T3 where they happen: before anything is sent', async (t) => {
+  const { rig, relay } = await relayRig(t)
+  const calls = [
+    { name: 'create', path: '/turing/conversation/create', call: () => startConversation(rig) },
+    { name: 'image', path: '/images/create', call: () => rig.image() },
+    { name: 'video', path: '/images/create', call: () => rig.video() }
+  ]
+  for (const { name, path, call } of calls) {
+    rig.freshSession()
+    await relay.close()
+    let before = attempts(rig, path)
+    checkAnswer(t, `T1 ${name}`, await call(), UNREACHABLE)
+    t.equal(attempts(rig, path) - before, 3, `T1 ${name}: two repeats`)
+    await relay.open()
+    t.equal((await call()).status, 200)
+
+    rig.freshSession()
+    relay.resets = true
+    relay.cut()
+    before = attempts(rig, path)
+    checkAnswer(t, `T3 ${name}`, await call(), REGION)
+    t.equal(attempts(rig, path) - before, 2, `T3 ${name}: one repeat`)
+    relay.resets = false
+    t.equal((await call()).status, 200)
+  }
+  rig.freshSession()
+  await relay.close()
+  const late = startConversation(rig)
+  setTimeout(() => relay.open(), 3)
+  t.equal((await late).status, 200, 'back in time for a repeat')
+  t.strictSame(rig.sim.violations, [])
+})
+
+t.test('T1: not the TLS that was expected', async (t) => {
+  const sim = await startSimulator()
+  t.teardown(() => sim.close())
+  const BING_URL = sim.url.replace('http:', 'https:')
+  const rig = await failureRig(t, { sim, config: { BING_URL } })
+  checkAnswer(t, 'create', await startConversation(rig), UNREACHABLE)
+  checkAnswer(t, 'image', await rig.image(), UNREACHABLE)
+  checkAnswer(t, 'video', await rig.video(), UNREACHABLE)
+})
+
+t.test('T4: silence ends with the deadline', async (t) => {
+  const config = { CHAT_TIMEOUT_MS: 10_000, IMAGE_TIMEOUT_MS: 10_000 }
+  const rig = await failureRig(t, { config })
+  const image = () => rig.image()
+  for (const stall of ['before', 'during'] as const) {
+    const rows: [op: 'create' | 'bootstrap' | 'submit', call: () => Promise<Answer>, Want, Partial<Seen>][] = [
+      ['create', () => startConversation(rig), TIMEOUT, { creates: 1 }],
+      ['bootstrap', image, TIMEOUT, { bootstraps: 1 }],
+      ['submit', image, OUTCOME_UNKNOWN, { bootstraps: 1, submits: 1 }]
+    ]
+    for (const [op, call, want, seen] of rows) {
+      const name = `${op}, ${stall} the answer`
+      rig.freshSession()
+      const startedAt = performance.now()
+      await play(
+        t,
+        rig,
+        { name, behave: behaveNext(op, { stall, body: SAID }), want, times: 1 },
+        async () => {
+          const answer = await call()
+          t.ok(performance.now() - startedAt < 5000, `${name}: nothing hangs`)
+          return answer
+        },
+        seen
+      )
+    }
+  }
+  rig.freshSession()
+  rig.sim.enqueue('bootstrap', { stall: 'before' })
+  t.match((await rig.image()).json.error.message, /nothing goes on at bing/i, 'the caller learns that nothing was sent')
+})
+
+/** Failures of looking, after which the gateway looks again: the creation goes on at Bing. */
+const PASSING: [name: string, faults: object, longMs?: number][] = [
+  ['T3', { reset: true }],
+  ['T4 before', { stall: 'before' }],
+  ['T4 during', { stall: 'during' }],
+  ['T8', { status: 429, body: SAID }],
+  ['T8 with a wait', { status: 429, headers: { 'retry-after': '20' } }],
+  ['T9 500', { status: 500, body: SAID }],
+  ['T9 502', { status: 502, body: SAID_PAGE, headers: HTML }],
+  ['T9 503', { status: 503, body: SAID_PAGE, headers: HTML }],
+  ['T9 504', { status: 504 }]
+]
+
+t.test('polls are repeated', async (t) => {
+  const rig = await failureRig(t)
+  await rig.warm()
+  await Promise.all(
+    PASSING.map(async ([name, faults]) => {
+      const own = await failureRig(t)
+      own.sim.enqueue('poll', faults)
+      const answer = await own.image()
+      t.equal(answer.status, 200, `${name}, image`)
+      t.strictSame(own.seen(), { ...NOTHING, bootstraps: 1, submits: 1, accepted: 1, polls: 3 }, name)
+      own.sim.reset()
+
+      own.sim.enqueue('videoPoll', faults)
+      const { taskId } = (await own.video()).json.data
+      await own.until('creator.video.poll', 1)
+      const task = (await own.get(`/task/${taskId}`)).json.data
+      t.match(task, { status: 'processing', error: null }, `${name}, video: goes on`)
+      t.equal((await own.ended(taskId)).status, 'completed', `${name}, video`)
+      t.match(own.seen(), { submits: 1, accepted: 1, polls: 3 })
+      t.strictSame(own.sim.violations, [])
+    })
+  )
+})

@@ -1,0 +1,84 @@
+import t from 'tap'
+import { createClock } from '../../src/clock.ts'
+import { deadline } from '../../src/jobs/deadline.ts'
+import { createFairGate } from '../../src/jobs/fair-gate.ts'
+import { createFixedSchedule } from '../../src/jobs/poll-schedule.ts'
+import { isTerminal, publicStatus, sourcesOf, TRANSITIONS, taskStates } from '../../src/jobs/task-states.ts'
+
+t.test('task states', async (t) => {
+  for (const [from, to] of Object.entries(TRANSITIONS))
+    for (const state of to) t.ok(taskStates.includes(state), `${from} → ${state}`)
+  t.strictSame(taskStates.filter(isTerminal), ['completed', 'failed', 'cancelled'])
+  t.notOk(sourcesOf('submitting').includes('submitting'), 'a submit is never entered twice')
+  t.strictSame(sourcesOf('completed'), ['polling'], 'only what was accepted can be completed')
+  t.strictSame(
+    taskStates.filter((state) => publicStatus(state) === 'processing'),
+    ['queued', 'submitting', 'polling', 'paused']
+  )
+})
+
+t.test('the fixed schedule', async (t) => {
+  const schedule = createFixedSchedule()
+  const cases = [
+    ['image', 'DALLE', 0, 5000],
+    ['image', 'GPT4O', 0, 3000],
+    ['image', 'DALLE', 250_000, 5000],
+    ['video', 'standard', 0, 5000],
+    ['video', 'standard', 400_000, 20_000],
+    ['video', 'standard', 10_000_000, 60_000]
+  ] as const
+  for (const [kind, variant, ageMs, want] of cases)
+    t.equal(schedule.nextDelay({ kind, variant, ageMs }), want, `${kind} ${variant} at ${ageMs}`)
+  t.equal(createFixedSchedule(70).nextDelay({ kind: 'video', variant: 'fast', ageMs: 1e9 }), 70)
+})
+
+t.test('the fair gate', async (t) => {
+  const { signal } = new AbortController()
+  const gate = createFairGate(2)
+  const entered: string[] = []
+  const enter = async (key: string, name: string, stop = signal) => {
+    const leave = await gate.enter(key, stop)
+    entered.push(name)
+    return leave
+  }
+  const a1 = await enter('a', 'a1')
+  const a2 = await enter('a', 'a2')
+  const a3 = enter('a', 'a3')
+  const b1 = enter('b', 'b1')
+  const gone = new AbortController()
+  const b2 = enter('b', 'b2', gone.signal)
+  gone.abort(new Error('left'))
+  await t.rejects(b2, { message: 'left' })
+  a1()
+  a1()
+  const leaveB1 = await b1
+  t.strictSame(
+    entered,
+    ['a1', 'a2', 'b1'],
+    'the one with fewer running goes first; leaving twice frees one place'
+  )
+  a2()
+  ;(await a3)()
+  leaveB1()
+  t.strictSame(entered, ['a1', 'a2', 'b1', 'a3'])
+  const open = createFairGate(0)
+  await Promise.all(Array.from({ length: 50 }, () => open.enter('x', signal)))
+  await t.rejects(open.enter('x', AbortSignal.abort(new Error('too late'))), { message: 'too late' })
+})
+
+t.test('deadlines', async (t) => {
+  const clock = createClock(100)
+  const late = deadline(clock, 1000, () => new Error('late'))
+  await new Promise((resolve) => late.signal.addEventListener('abort', resolve))
+  t.match(late.signal.reason, { message: 'late' })
+  const other = new AbortController()
+  const both = deadline(clock, 60_000, () => new Error('late'), other.signal)
+  other.abort(new Error('gone'))
+  t.match(both.signal.reason, { message: 'gone' })
+  both.clear()
+  await t.rejects(clock.sleep(1e6, AbortSignal.abort(new Error('stop'))), { message: 'stop' })
+  const stop = new AbortController()
+  const asleep = clock.sleep(1e6, stop.signal)
+  stop.abort(new Error('awake'))
+  await t.rejects(asleep, { message: 'awake' })
+})

@@ -1,0 +1,179 @@
+/** Who may do what: docs/contract.md section 3. */
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { type Gateway, startGateway, USER } from '../support/gateway.ts'
+
+const image = (gateway: Gateway, headers: Record<string, string> = {}) =>
+  gateway.post('/create/image', { query: 'a fox' }, headers)
+
+/** The whitelist is looked at once a second; the contract promises two. */
+async function within2s(condition: () => Promise<boolean>): Promise<boolean> {
+  for (const end = Date.now() + 2500; Date.now() < end; ) {
+    if (await condition()) return true
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  return false
+}
+
+t.test('names in headers', async (t) => {
+  const gateway = await startGateway(t, { config: { HOST: '0.0.0.0' } })
+  const cases: [string, Record<string, string>, number, string | null][] = [
+    ['nobody, where anonymous callers are not allowed', {}, 401, 'identity_required'],
+    ['a listed name', { 'x-user-id': USER }, 200, null],
+    ['a name that is not listed', { 'x-user-id': 'mallory' }, 403, 'not_whitelisted'],
+    ['a listed name as bearer value', { authorization: `Bearer ${USER}` }, 200, null],
+    ['an unlisted name as bearer value', { authorization: 'Bearer mallory' }, 403, 'not_whitelisted'],
+    ['the scheme in small letters', { authorization: `bearer ${USER}` }, 200, null],
+    ['a key that does not exist', { authorization: 'Bearer bgw_nonsense' }, 401, 'invalid_api_key'],
+    ['an X-API-Key that does not exist', { 'x-api-key': 'bgw_nonsense' }, 401, 'invalid_api_key'],
+    ['another scheme', { authorization: 'Basic b2xpdmllcjo=' }, 401, 'identity_required'],
+    ['an empty name', { 'x-user-id': ' ' }, 401, 'identity_required']
+  ]
+  for (const [name, headers, status, code] of cases) {
+    const res = await image(gateway, headers)
+    t.strictSame([res.status, status === 200 ? null : res.json.error.code], [status, code], name)
+    if (status !== 200) t.equal(res.json.error.type, status === 401 ? 'auth_error' : 'permission_error', name)
+  }
+})
+
+t.test('what is open to everybody', async (t) => {
+  const gateway = await startGateway(t, { config: { HOST: '0.0.0.0' } })
+  for (const url of [
+    '/',
+    '/health',
+    '/options',
+    '/livez',
+    '/readyz',
+    '/metrics',
+    '/openapi.json',
+    '/openapi.yaml',
+    '/docs'
+  ]) {
+    const { status } = await gateway.get(url)
+    t.ok(status === 200 || status === 302, `${url} answers ${status}`)
+  }
+  for (const url of ['/task/x']) t.equal((await gateway.get(url)).status, 401, url)
+  t.equal((await gateway.post('/create/video', { query: 'x' })).status, 401)
+})
+
+t.test('anonymous callers: the default is this machine only', async (t) => {
+  const gateway = await startGateway(t)
+  const cases: [string, Record<string, string>, number][] = [
+    ['curl', {}, 200],
+    ['by address', { host: '127.0.0.1:7860' }, 200],
+    ['IPv6', { host: '[::1]:7860' }, 200],
+    [
+      'the own studio page',
+      { host: 'localhost:7860', origin: 'http://localhost:7860', 'sec-fetch-site': 'same-origin' },
+      200
+    ],
+    [
+      'a page of another site',
+      { host: 'localhost:7860', origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
+      401
+    ],
+    ['a form posted by another site', { host: 'localhost:7860', 'sec-fetch-site': 'cross-site' }, 401],
+    ['a sandboxed page', { host: 'localhost:7860', origin: 'null' }, 401],
+    [
+      'a name that was rebound to loopback',
+      { host: 'evil.example:7860', origin: 'http://evil.example:7860' },
+      401
+    ],
+    ['through a reverse proxy', { host: 'gateway.example' }, 401]
+  ]
+  for (const [name, headers, status] of cases) t.equal((await image(gateway, headers)).status, status, name)
+
+  const named = await image(gateway, { host: 'gateway.example', 'x-user-id': USER })
+  t.equal(named.status, 200, 'names are not affected')
+})
+
+t.test('anonymous callers: ALLOW_ANONYMOUS decides when it is set', async (t) => {
+  const open = await startGateway(t, { config: { HOST: '0.0.0.0', ALLOW_ANONYMOUS: true } })
+  t.equal((await image(open, { host: 'gateway.example' })).status, 200)
+  const closed = await startGateway(t, { config: { ALLOW_ANONYMOUS: false } })
+  t.equal((await image(closed)).status, 401)
+  const published = await startGateway(t, { config: { PUBLIC_URL: 'https://gateway.example' } })
+  t.equal(
+    (await image(published, { host: 'gateway.example' })).status,
+    200,
+    'PUBLIC_URL is one of its own names'
+  )
+})
+
+t.test('tasks belong to who made them', async (t) => {
+  const gateway = await startGateway(t)
+  const create = async (headers: Record<string, string>) =>
+    (await gateway.post('/create/video', { query: 'waves' }, headers)).json.data.taskId as string
+  const callers: Record<string, Record<string, string>> = {
+    alice: { 'x-user-id': 'alice' },
+    bob: { 'x-user-id': 'bob' },
+    nobody: {}
+  }
+  const unknown = await gateway.get('/task/123e4567-e89b-12d3-a456-426614174000')
+  for (const [owner, ownHeaders] of Object.entries(callers)) {
+    const id = await create(ownHeaders)
+    for (const [reader, headers] of Object.entries(callers)) {
+      const { status, json } = await gateway.get(`/task/${id}`, headers)
+      if (reader === owner) t.equal(status, 200, `${reader} sees ${owner}'s task`)
+      else t.strictSame([status, json], [404, unknown.json], `${reader} does not see ${owner}'s task`)
+    }
+  }
+})
+
+t.test('the whitelist is re-read without a restart', async (t) => {
+  const gateway = await startGateway(t, { whitelist: '# people\n\nalice conversations=10/h images=50/d\n' })
+  const create = (userId: string) => gateway.post('/create_conversation', { userId })
+  const identity = (await create('alice')).json
+  t.equal((await create('bob')).status, 403)
+
+  writeFileSync(gateway.whitelistFile, 'alice\nbob # new\n')
+  t.ok(await within2s(async () => (await create('bob')).status === 200), 'a new user is let in')
+
+  writeFileSync(gateway.whitelistFile, 'alice\nbob images=lots\n')
+  t.ok(await within2s(async () => /"line":2/.test(gateway.log())), 'a malformed file is logged with its line')
+  t.equal((await create('bob')).status, 200, 'and the last good list stays')
+
+  rmSync(gateway.whitelistFile)
+  t.ok(await within2s(async () => /whitelist not found: the last good list stays/.test(gateway.log())))
+  t.equal((await create('bob')).status, 200)
+
+  writeFileSync(gateway.whitelistFile, 'bob\n')
+  t.ok(await within2s(async () => (await create('alice')).status === 403), 'a removed user is shut out')
+  const { status, json } = await gateway.post('/chatgpt', { ...identity, prompt: 'Hi' })
+  t.strictSame([status, json.error.type], [403, 'permission_error'], 'from the conversations too')
+})
+
+t.test('no whitelist at start: nobody is listed, and the log says so', async (t) => {
+  const gateway = await startGateway(t, { config: { WHITELIST_FILE: join('/nonexistent', 'whitelist.txt') } })
+  t.equal((await gateway.post('/create_conversation', { userId: USER })).status, 403)
+  t.match(gateway.log(), /whitelist not found: nobody is whitelisted/)
+})
+
+t.test('the cookie file is re-read without a restart', async (t) => {
+  const gateway = await startGateway(t, { config: { BING_COOKIE_U: undefined, BING_COOKIE_FILE: undefined } })
+  const file = join(gateway.dir, 'cookie.txt')
+  writeFileSync(file, 'stale-cookie\n')
+  const second = await startGateway(t, {
+    sim: gateway.sim,
+    config: { BING_COOKIE_U: undefined, BING_COOKIE_FILE: file }
+  })
+  t.equal((await image(second)).json.error.code, 'cookie_expired')
+  t.strictSame(
+    [(await second.get('/health')).json.data.session, (await second.get('/readyz')).json.status],
+    ['inactive', 'degraded'],
+    'degraded, not unready'
+  )
+  for (const text of [
+    '_U=simulated-cookie; MUID=x',
+    JSON.stringify([{ name: '_U', value: 'simulated-cookie', domain: '.bing.com' }])
+  ]) {
+    writeFileSync(file, 'stale-cookie')
+    t.ok(await within2s(async () => (await second.get('/health')).json.data.session === 'inactive'))
+    writeFileSync(file, text)
+    t.ok(await within2s(async () => (await image(second)).status === 200), text.slice(0, 3))
+    t.equal((await second.get('/readyz')).json.status, 'ok')
+  }
+  const without = await image(gateway)
+  t.strictSame([without.status, without.json.error.code], [401, 'cookie_missing'])
+})

@@ -1,0 +1,179 @@
+/** Creations as stored tasks: leaving callers, waiting for places, restarts. */
+import { request } from 'node:http'
+import t from 'tap'
+import { type Gateway, startGateway, USER } from '../support/gateway.ts'
+
+const until = async (condition: () => boolean | Promise<boolean>) => {
+  for (let n = 0; n < 500 && !(await condition()); n++)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+}
+
+/** POSTs over a real socket and hangs up when `when` holds. */
+async function hangUpWhen(
+  url: string,
+  body: object,
+  when: () => boolean | Promise<boolean>,
+  headers = {}
+): Promise<void> {
+  const call = request(url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers } })
+  call.on('error', () => {})
+  call.end(JSON.stringify(body))
+  await until(when)
+  const closed = new Promise((resolve) => call.once('close', resolve))
+  call.destroy()
+  await closed
+}
+
+const newest = async (gateway: Gateway) => (await gateway.app.store.tasks.recent('', 1))[0]
+
+t.test('a caller who hangs up after the submit finds the pictures in the task', async (t) => {
+  const gateway = await startGateway(t)
+  const url = await gateway.listen()
+  gateway.sim.set('poll', { readyAfterMs: 400 })
+  await hangUpWhen(
+    `${url}/create/image`,
+    { query: 'a fox' },
+    async () => (await newest(gateway))?.state === 'polling'
+  )
+  const id = (await newest(gateway))?.id as string
+  const task = await gateway.ended(id)
+  t.strictSame([task.status, (task.images as string[]).length], ['completed', 4])
+  t.equal(gateway.sim.counts['received:a fox'], 1)
+})
+
+t.test('a caller who hangs up before the submit stops the creation', async (t) => {
+  const gateway = await startGateway(t, { config: { IMAGE_CONCURRENCY: 1 } })
+  const url = await gateway.listen()
+  gateway.sim.set('poll', { readyAfterMs: 500 })
+  const first = gateway.post('/create/image', { query: 'first' })
+  await until(() => gateway.sim.counts['received:first'] === 1)
+  await hangUpWhen(
+    `${url}/create/image`,
+    { query: 'second' },
+    async () => (await newest(gateway))?.prompt === 'second'
+  )
+  await until(async () => (await newest(gateway))?.state === 'cancelled')
+  const { id } = (await newest(gateway)) as { id: string }
+  t.equal((await gateway.ended(id)).status, 'cancelled')
+  t.equal((await first).status, 200)
+  t.equal(gateway.sim.counts['received:second'] ?? 0, 0, 'nothing was sent')
+})
+
+t.test('more creations than places wait, fairly between users', async (t) => {
+  const gateway = await startGateway(t, { config: { IMAGE_CONCURRENCY: 1 } })
+  gateway.sim.set('poll', { pendingPolls: 2, images: 1 })
+  const order: string[] = []
+  const create = (user: string, n: number) =>
+    gateway.post('/create/image', { query: `${user} ${n}` }, { 'x-user-id': user }).then(({ status }) => {
+      order.push(`${user} ${n}`)
+      return status
+    })
+  const busy = create('alice', 0)
+  await until(() => gateway.sim.counts['received:alice 0'] === 1)
+  const all = [busy]
+  for (let n = 1; n <= 4; n++) all.push(create('alice', n))
+  await until(async () => (await gateway.app.store.tasks.countProcessing()) === 5)
+  all.push(create('bob', 1))
+  t.strictSame(await Promise.all(all), Array(6).fill(200))
+  t.strictSame(order.slice().sort(), ['alice 0', 'alice 1', 'alice 2', 'alice 3', 'alice 4', 'bob 1'])
+  t.ok(order.indexOf('bob 1') < order.indexOf('alice 4'), `bob does not wait for all of alice's (${order})`)
+})
+
+t.test('videos beyond VIDEO_CONCURRENCY are accepted and submitted when a place is free', async (t) => {
+  const gateway = await startGateway(t, {
+    config: { VIDEO_CONCURRENCY: 2 },
+    simulator: { behave: { videoSubmit: { maxParallel: 2 } } }
+  })
+  gateway.sim.set('videoPoll', { neverReady: true })
+  const ids: string[] = []
+  for (let n = 0; n < 5; n++) {
+    const { status, json } = await gateway.post('/create/video', { query: `video ${n}` })
+    t.equal(status, 200)
+    ids.push(json.data.taskId)
+  }
+  t.equal(gateway.sim.counts['creator.video.submit'], 2)
+  t.equal((await gateway.get(`/task/${ids[4]}`)).json.data.status, 'processing')
+  gateway.sim.set('videoPoll', {})
+  for (const [n, id] of ids.entries()) {
+    t.equal((await gateway.ended(id)).status, 'completed')
+    t.equal(gateway.sim.counts[`received:video ${n}`], 1)
+  }
+  t.strictSame(gateway.sim.violations, [])
+})
+
+t.test('a refused video is an answer, not a task to ask for', async (t) => {
+  const gateway = await startGateway(t)
+  const { status, json } = await gateway.post('/create/video', { query: 'a forbidden thing' })
+  t.strictSame([status, json.error.type, json.error.code], [422, 'prompt_rejected_error', 'content_policy'])
+  t.equal((await gateway.get('/health')).json.data.activeTasks, 0)
+})
+
+t.test('restart: creations go on where they were, waiting ones are submitted', async (t) => {
+  const gateway = await startGateway(t, { config: { VIDEO_CONCURRENCY: 1 } })
+  const { sim } = gateway
+  sim.set('videoPoll', { neverReady: true })
+  sim.set('poll', { neverReady: true })
+  const url = await gateway.listen()
+  const running = (await gateway.post('/create/video', { query: 'running' })).json.data.taskId
+  const waiting = (await gateway.post('/create/video', { query: 'waiting' })).json.data.taskId
+  await hangUpWhen(
+    `${url}/create/image`,
+    { query: 'a picture' },
+    async () => (await newest(gateway))?.state === 'polling'
+  )
+  const picture = (await newest(gateway))?.id as string
+  const stored = (await gateway.app.store.tasks.get(running))?.upstreamId
+  t.match(stored, /^4-[0-9a-f]{32}$/)
+  await gateway.app.close()
+
+  sim.set('videoPoll', { onlyNewSession: true })
+  sim.set('poll', {})
+  const after = await startGateway(t, { dir: gateway.dir, sim, config: { VIDEO_CONCURRENCY: 1 } })
+  t.equal((await after.ended(running)).status, 'completed', 'looked at with a fresh session')
+  sim.set('videoPoll', {})
+  t.equal((await after.ended(waiting)).status, 'completed')
+  t.equal((await after.ended(picture)).status, 'completed')
+  for (const prompt of ['running', 'waiting', 'a picture'])
+    t.equal(sim.counts[`received:${prompt}`], 1, `${prompt}: one submit`)
+  t.strictSame(sim.violations, [])
+})
+
+t.test('shutting down: a caller whose picture is not ready is told where to look', async (t) => {
+  const gateway = await startGateway(t)
+  const url = await gateway.listen()
+  gateway.sim.set('poll', { neverReady: true })
+  const call = fetch(`${url}/create/image`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"query":"late"}'
+  })
+  await until(async () => (await newest(gateway))?.state === 'polling')
+  await gateway.app.lifecycle.drain(50)
+  const response = await call
+  const { error } = (await response.json()) as { error: { code: string; message: string } }
+  t.strictSame(
+    [response.status, error.code, response.headers.get('x-should-retry')],
+    [503, 'draining', 'false']
+  )
+  t.match(error.message, new RegExp(`/task/${(await newest(gateway))?.id}`))
+})
+
+t.test('a new cookie wakes paused videos', async (t) => {
+  const gateway = await startGateway(t)
+  const { sim, app } = gateway
+  sim.set('videoPoll', { neverReady: true })
+  const ids: string[] = []
+  for (let n = 0; n < 3; n++)
+    ids.push(
+      (await gateway.post('/create/video', { query: `v${n}` }, { 'x-user-id': USER })).json.data.taskId
+    )
+  sim.cookies.expire('simulated-cookie')
+  await until(async () => (await app.store.tasks.inState('paused')).length === 3)
+  const view = (await gateway.get(`/task/${ids[0]}`, { 'x-user-id': USER })).json.data
+  t.strictSame([view.status, view.error], ['processing', null], 'to the caller it is still processing')
+  sim.cookies.accept('fresh-cookie')
+  sim.set('videoPoll', {})
+  app.upstream.account.replace('fresh-cookie')
+  for (const id of ids) t.equal((await gateway.ended(id, { 'x-user-id': USER })).status, 'completed')
+  t.equal(sim.counts['creator.video.submit.received'], 3)
+})

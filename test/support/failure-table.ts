@@ -1,0 +1,256 @@
+import type { Test } from 'tap'
+import { errorPanel } from '../../src/simulator/creator/texts.ts'
+import type { Behaviours, Simulator } from '../../src/simulator/index.ts'
+import { type Answer, COOKIE, type Gateway, type GatewayOptions, startGateway } from './gateway.ts'
+
+/** What the gateway must answer for a row of docs/protocol/failures.md. */
+export interface Want {
+  status: number
+  type: string
+  code: string | null
+  /** Seconds, or the range that they must lie in; absent: no such header. */
+  retryAfter?: number | readonly [least: number, most: number]
+  /** `x-should-retry: false` is there. */
+  stop?: true
+  param?: string
+}
+
+// Answers that several rows share.
+export const COOKIE_EXPIRED: Want = { status: 401, type: 'auth_error', code: 'cookie_expired', stop: true }
+export const CHALLENGE: Want = {
+  status: 503,
+  type: 'upstream_unavailable_error',
+  code: 'challenge_required',
+  retryAfter: 1800,
+  stop: true
+}
+export const REGION: Want = {
+  status: 503,
+  type: 'upstream_unavailable_error',
+  code: 'region_blocked',
+  retryAfter: 3600
+}
+export const UNREACHABLE: Want = {
+  status: 503,
+  type: 'upstream_unavailable_error',
+  code: 'unreachable',
+  retryAfter: 30
+}
+export const TROUBLE: Want = {
+  status: 503,
+  type: 'upstream_unavailable_error',
+  code: 'upstream_5xx',
+  retryAfter: 30
+}
+export const SERVER_ERROR: Want = {
+  status: 502,
+  type: 'upstream_error',
+  code: 'upstream_5xx',
+  retryAfter: 30
+}
+export const BAD_PAYLOAD: Want = { status: 502, type: 'upstream_error', code: 'bad_payload' }
+export const OUTCOME_UNKNOWN: Want = {
+  status: 502,
+  type: 'upstream_error',
+  code: 'outcome_unknown',
+  stop: true
+}
+export const TIMEOUT: Want = { status: 504, type: 'upstream_timeout_error', code: 'timeout' }
+export const POLICY: Want = {
+  status: 422,
+  type: 'prompt_rejected_error',
+  code: 'content_policy',
+  stop: true
+}
+
+/** Part of every invented answer of the upstream; must never reach a caller. */
+export const SAID = 'The upstream says zebra-canary.'
+export const SAID_PAGE = `<!doctype html><title>${SAID}</title><p>${SAID}</p>`
+
+/** What the simulator was asked, by kind of request. */
+export interface Seen {
+  creates: number
+  bootstraps: number
+  /** Submits that arrived. */
+  submits: number
+  accepted: number
+  polls: number
+}
+export const NOTHING: Seen = { creates: 0, bootstraps: 0, submits: 0, accepted: 0, polls: 0 }
+
+/** Checks an error answer against its row, and that nothing of the upstream's own words is in it. */
+export function checkAnswer(t: Test, name: string, answer: Answer, want: Want): void {
+  const { error } = answer.json
+  t.strictSame(
+    {
+      status: answer.status,
+      type: error?.type,
+      code: error?.code,
+      param: error?.param,
+      stop: answer.headers['x-should-retry']
+    },
+    {
+      status: want.status,
+      type: want.type,
+      code: want.code,
+      param: want.param ?? null,
+      stop: want.stop ? 'false' : undefined
+    },
+    name
+  )
+  checkWait(t, name, answer.headers['retry-after'], want.retryAfter)
+  checkWords(t, name, answer.text)
+}
+
+function checkWait(t: Test, name: string, header: unknown, want: Want['retryAfter']): void {
+  if (typeof want === 'object') {
+    const [least, most] = want
+    const seconds = Number(header)
+    const fits = Number.isInteger(seconds) && seconds >= least && seconds <= most
+    t.ok(fits, `${name}: Retry-After from ${least} to ${most}`, { found: header })
+  } else t.equal(header, want === undefined ? undefined : String(want), `${name}: Retry-After`)
+}
+
+/** Checks that a text for callers quotes neither the upstream nor the cookie. */
+export function checkWords(t: Test, name: string, text: string): void {
+  const shown = text.toLowerCase().replaceAll('\\', '')
+  const quoted = [...UPSTREAM_WORDS, COOKIE].filter((words) => shown.includes(words.toLowerCase()))
+  t.strictSame(quoted, [], `${name}: no words of the upstream`)
+}
+
+/** Error texts of the creators; titles of a word or two are left out, they may be anybody's. */
+const UPSTREAM_WORDS = [
+  'zebra-canary',
+  'contenu bloqu',
+  ...(
+    [
+      'blocked',
+      'content-warning',
+      'under-review',
+      'unsafe-image',
+      'language',
+      'short-prompt',
+      'ongoing',
+      'queue-limit',
+      'no-coins',
+      'high-demand',
+      'cannot-create',
+      'problem',
+      'try-later',
+      'region',
+      'outage',
+      'sorry',
+      'video-requests',
+      'video-rate',
+      'video-concurrent',
+      'video-wrong',
+      'video-later',
+      'video-could-not',
+      'video-error',
+      'video-unable'
+    ] as const
+  ).flatMap((text) =>
+    errorPanel(text)
+      .split(/<[^>]*>|(?<=[.!])\s/)
+      .map((words) => words.trim())
+      .filter((words) => words.length >= 18)
+  )
+]
+
+/** A gateway whose hours are minutes, and what the rows of a table need of it. */
+export interface FailureRig extends Gateway {
+  /** Requests since the last row. */
+  seen(): Seen
+  /** Makes the next creation start with a bootstrap: the account's cookies are replaced by the same ones. */
+  freshSession(): void
+  /** Signs in again, as a person does: Bing accepts a new cookie, and the gateway gets it. */
+  newCookie(): void
+  image(body?: object): Promise<Answer>
+  video(body?: object): Promise<Answer>
+  /** Opens the creator session, so that the next creation starts with its submit. Counts are at 0 afterwards. */
+  warm(): Promise<void>
+  /** Waits until the simulator has counted this many of something. */
+  until(counter: string, least: number): Promise<void>
+  /** The stored task. */
+  stored(taskId: string): ReturnType<Gateway['app']['store']['tasks']['get']>
+}
+
+/** Seconds that pass for the gateway in one real second. */
+export const SPEED = 100
+
+/** A gateway for tables: retries and backoff take no time, deadlines are far away unless `config` says otherwise. */
+export async function failureRig(t: Test, options: GatewayOptions = {}): Promise<FailureRig> {
+  const gateway = await startGateway(t, {
+    speed: SPEED,
+    ...options,
+    config: {
+      POLL_INTERVAL_MS: 1000,
+      CHAT_TIMEOUT_MS: 3_000_000,
+      IMAGE_TIMEOUT_MS: 3_000_000,
+      ...options.config
+    }
+  })
+  const { sim, app } = gateway
+  const { account } = app.upstream
+  let value = COOKIE
+  let serial = 0
+  const rig: FailureRig = {
+    ...gateway,
+    seen() {
+      const { counts } = sim
+      const count = (...names: string[]) => names.reduce((sum, name) => sum + (counts[name] ?? 0), 0)
+      return {
+        creates: count('sydney.create'),
+        bootstraps: count('creator.bootstrap'),
+        submits: count('creator.submit.received', 'creator.video.submit.received'),
+        accepted: count('creator.submit', 'creator.video.submit'),
+        polls: count('creator.poll', 'creator.video.poll')
+      }
+    },
+    freshSession() {
+      account.replace(`_U=${value}; serial=${++serial}`)
+    },
+    newCookie() {
+      value = `${COOKIE}-${++serial}`
+      sim.cookies.accept(value)
+      account.replace(value)
+    },
+    image: (body = {}) => gateway.post('/create/image', { query: 'a red lighthouse', ...body }),
+    video: (body = {}) => gateway.post('/create/video', { query: 'a paper boat', ...body }),
+    async warm() {
+      const { status, text } = await rig.image()
+      if (status !== 200) throw new Error(`a good image answered ${status}: ${text}`)
+      sim.reset()
+    },
+    async until(counter, least) {
+      for (let n = 0; (sim.counts[counter] ?? 0) < least; n++) {
+        if (n === 1000) throw new Error(`${counter} did not reach ${least}`)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    },
+    stored: (taskId) => app.store.tasks.get(taskId)
+  }
+  return rig
+}
+
+/** An operation behaves like this until the row is over. */
+export function behave<K extends keyof Behaviours>(
+  op: K,
+  behaviour: Partial<Behaviours[K]>
+): (sim: Simulator) => void {
+  return (sim) => sim.set(op, behaviour)
+}
+
+/** The behaviours of the next calls of an operation, one each; afterwards it is fine again. */
+export function behaveNext<K extends keyof Behaviours>(
+  op: K,
+  ...behaviours: Partial<Behaviours[K]>[]
+): (sim: Simulator) => void {
+  return (sim) => sim.enqueue(op, ...behaviours)
+}
+
+/** Ends a table: no rule of the protocol was broken, and no secret was logged. */
+export function checkPeace(t: Test, { sim, log }: Gateway): void {
+  t.strictSame(sim.violations, [])
+  t.notOk(log().includes(COOKIE), 'no cookie in the log')
+}
