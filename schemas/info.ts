@@ -42,11 +42,40 @@ export const HealthSchema = Type.Object(
       description: 'Whether Bing accepted the cookie when it was last asked.',
       examples: ['active']
     }),
-    activeTasks: Type.Integer({ description: 'Creations that are still processing.', examples: [2] })
+    activeTasks: Type.Integer({ description: 'Creations that are still processing.', examples: [2] }),
+    upstreams: Type.Array(
+      Type.Object({
+        name: StringEnum(['sydney', 'image-creator', 'video-creator'] as const, {
+          examples: ['image-creator']
+        }),
+        state: StringEnum(
+          ['unconfigured', 'ok', 'throttled', 'challenged', 'expired', 'forbidden', 'unreachable'] as const,
+          {
+            description: 'As the latest calls have shown it; `ok` until one has shown otherwise.',
+            examples: ['ok']
+          }
+        ),
+        since: timestamp(),
+        until: Type.Optional(timestamp({ description: 'When it ends by itself, if that is known.' })),
+        action: Type.Optional(
+          Type.String({
+            description: 'What a person must do.',
+            examples: ['Sign in at bing.com and give the gateway the new _U cookie.']
+          })
+        )
+      }),
+      { description: 'How each of the services behind the gateway stands with the account.' }
+    )
   },
   { $id: 'Health' }
 )
 export const HealthResponseSchema = envelope('HealthResponse', HealthSchema, {
   description: 'The service runs; this is how it stands with Bing.',
-  example: { status: 'ok', cookie: 'set', session: 'active', activeTasks: 2 }
+  example: {
+    status: 'ok',
+    cookie: 'set',
+    session: 'active',
+    activeTasks: 2,
+    upstreams: [{ name: 'image-creator', state: 'ok', since: '2026-01-01T12:00:00.000Z' }]
+  }
 })

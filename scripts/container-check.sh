@@ -39,6 +39,7 @@ finish() {
   if [ -n "$container" ]; then
     buildah umount "$container" >/dev/null 2>&1 || true
     buildah rm "$container" >/dev/null 2>&1 || true
+    buildah rmi "$NAME" >/dev/null 2>&1 || true
   fi
   rm -rf "$RUN"
   exit "$status"

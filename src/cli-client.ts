@@ -1,9 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChatAnswer, Conversation } from '../schemas/chat.ts'
 import type { TaskView } from '../schemas/task.ts'
+import { isLoopback } from './config.ts'
+import { createAccount } from './upstream/account.ts'
+import { createUpstreamHttp } from './upstream/http.ts'
+import { createMediaClient } from './upstream/media/client.ts'
 
 export interface ClientOptions {
   url: string
@@ -120,18 +124,31 @@ export async function videoCommand(
   if (options.out !== undefined) print(await save(task.video, options.out, taskId))
 }
 
-/** Downloads a picture or video. @returns the path of the file */
+const EXTENSIONS: Record<string, string> = {
+  'image/jpeg': '.jpg',
+  'image/png': '.png',
+  'image/webp': '.webp',
+  'video/mp4': '.mp4'
+}
+
+/**
+ * Downloads a picture or video. Only Bing's media hosts and this machine (the simulator) are asked, whatever URL the
+ * gateway names.
+ * @returns the path of the file
+ */
 export async function save(url: string, folder: string, name: string): Promise<string> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_MS) })
-  if (!response.ok) throw new Error(`the file could not be downloaded (HTTP ${response.status}): ${url}`)
-  const type = response.headers.get('content-type') ?? ''
-  const extension = { 'image/jpeg': '.jpg', 'image/png': '.png', 'image/webp': '.webp', 'video/mp4': '.mp4' }[
-    type.split(';')[0] as string
-  ]
-  await mkdir(folder, { recursive: true })
-  const path = join(folder, `${name}${extension ?? (extname(new URL(url).pathname) || '.bin')}`)
-  await writeFile(path, Buffer.from(await response.arrayBuffer()))
-  return path
+  const { hostname, origin } = new URL(url)
+  const http = createUpstreamHttp({ account: createAccount([]) })
+  try {
+    const media = createMediaClient({ http, allowedBases: isLoopback(hostname) ? [origin] : [] })
+    const { contentType, body } = await media.fetch(url, AbortSignal.timeout(DOWNLOAD_MS))
+    await mkdir(folder, { recursive: true })
+    const path = join(folder, `${name}${EXTENSIONS[contentType] ?? '.bin'}`)
+    await writeFile(path, body)
+    return path
+  } finally {
+    await http.close()
+  }
 }
 
 export function formatAnswer(answer: ChatAnswer): string {

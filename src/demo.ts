@@ -74,9 +74,9 @@ async function tour(url: string): Promise<void> {
       aspect: 'LANDSCAPE'
     })
   )
-  const files = []
-  for (const [index, image] of images.data.images.entries())
-    files.push(await save(image, OUT, `image-${index + 1}`))
+  const files = await step('Image: saving the pictures', () =>
+    Promise.all(images.data.images.map((image, index) => save(image, OUT, `image-${index + 1}`)))
+  )
   print(indent(`"${images.data.prompt}"`))
   print(indent(files.map(shown).join('\n')))
 
@@ -93,7 +93,7 @@ async function tour(url: string): Promise<void> {
       await sleep(300)
     }
   })
-  print(indent(shown(await save(video, OUT, 'video'))))
+  print(indent(shown(await step('Video: saving the film', () => save(video, OUT, 'video')))))
 }
 
 async function main(): Promise<number> {

@@ -104,8 +104,8 @@ export default fp(
       'chat',
       createChatService({
         client: {
-          create: (signal) => upstream.observe(client.create(signal)),
-          ask: (...args) => upstream.observe(client.ask(...args)),
+          create: (signal) => upstream.observe('sydney', client.create(signal)),
+          ask: (...args) => upstream.observe('sydney', client.ask(...args)),
           close: () => client.close()
         },
         kind: 'sydney',

@@ -55,7 +55,14 @@ export default fp(
     await fastify.register(swaggerUi, {
       routePrefix: '/docs',
       staticCSP: docsPolicy(fastify.config.PUBLIC_URL),
-      uiConfig: { tryItOutEnabled: true, displayRequestDuration: true, persistAuthorization: true }
+      theme: { title: 'bing-gateway API' },
+      // Without the bar on top, which is there for opening other documents.
+      uiConfig: {
+        layout: 'BaseLayout',
+        tryItOutEnabled: true,
+        displayRequestDuration: true,
+        persistAuthorization: true
+      }
     })
 
     let yaml: string | undefined

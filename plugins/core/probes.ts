@@ -48,13 +48,13 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       }
     },
     async (_request, reply) => {
-      const { account, accepted } = fastify.upstream
+      const { account, states } = fastify.upstream
       const storeReachable = await fastify.store.ping()
       const { draining } = fastify.lifecycle
       const ready = storeReachable && !draining
       const cookie = !account.configured
         ? ('missing' as const)
-        : accepted === false
+        : states.some((state) => state.view().state === 'expired')
           ? ('expired' as const)
           : ('ok' as const)
       reply.code(ready ? 200 : 503)

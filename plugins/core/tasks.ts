@@ -27,8 +27,8 @@ export default fp(
     const session = createCreatorSession(settings)
     const runner = createTaskRunner({
       store: store.tasks,
-      image: observed(createImageClient({ ...settings, session })),
-      video: observed(createVideoClient({ ...settings, session })),
+      image: observed('image-creator', createImageClient({ ...settings, session })),
+      video: observed('video-creator', createVideoClient({ ...settings, session })),
       account: upstream.account,
       schedule: createFixedSchedule(config.POLL_INTERVAL_MS),
       clock,
@@ -40,10 +40,13 @@ export default fp(
     fastify.addHook('onReady', () => runner.start())
     fastify.addHook('preClose', () => runner.close(DRAIN_MS))
 
-    function observed<T>(client: CreationClient<T>): CreationClient<T> {
+    function observed<T>(
+      name: 'image-creator' | 'video-creator',
+      client: CreationClient<T>
+    ): CreationClient<T> {
       return {
-        submit: (request, signal) => upstream.observe(client.submit(request, signal)),
-        look: (job, signal) => upstream.observe(client.look(job, signal)),
+        submit: (request, signal) => upstream.observe(name, client.submit(request, signal)),
+        look: (job, signal) => upstream.observe(name, client.look(job, signal)),
         forgetSession: () => client.forgetSession()
       }
     }

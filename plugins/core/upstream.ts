@@ -1,20 +1,23 @@
 import fp from 'fastify-plugin'
 import { type Account, createAccount } from '../../src/upstream/account.ts'
-import { UpstreamError } from '../../src/upstream/failures.ts'
 import { createUpstreamHttp, type UpstreamHttp } from '../../src/upstream/http.ts'
+import {
+  createSessionState,
+  type SessionState,
+  UPSTREAM_NAMES,
+  type UpstreamName
+} from '../../src/upstream/session-state.ts'
 import { readTextFile, watchTextFile } from '../../src/watched-file.ts'
-
-/** Whether Bing took the cookie when it was last asked; `undefined` until it was asked with the present one. */
-type Accepted = boolean | undefined
 
 declare module 'fastify' {
   interface FastifyInstance {
     upstream: {
       account: Account
       http: UpstreamHttp
-      readonly accepted: Accepted
-      /** Passes a call through and notes what it says about the account's cookie. */
-      observe<T>(call: Promise<T>): Promise<T>
+      /** How each upstream stands, in a fixed order. */
+      states: readonly SessionState[]
+      /** Passes a call through and takes note of how it ended. */
+      observe<T>(name: UpstreamName, call: Promise<T>): Promise<T>
     }
   }
 }
@@ -29,14 +32,16 @@ export default fp(
       proxy: { httpsProxy: config.HTTPS_PROXY, noProxy: config.NO_PROXY },
       onExchange: (exchange) => log.debug(exchange, 'upstream exchange')
     })
-    let accepted: Accepted
+    const states = Object.fromEntries(
+      UPSTREAM_NAMES.map((name) => [name, createSessionState(name, fastify.clock, () => account.configured)])
+    ) as Record<UpstreamName, SessionState>
+    account.onReplaced(() => {
+      for (const state of Object.values(states)) state.reset()
+    })
 
     function take(text: string, from: string): void {
       try {
-        if (account.replace(text)) {
-          accepted = undefined
-          log.info({ from, configured: account.configured }, 'cookies loaded')
-        }
+        if (account.replace(text)) log.info({ from, configured: account.configured }, 'cookies loaded')
       } catch (error) {
         log.error({ err: error, from }, 'cookies could not be read; the old ones stay')
       }
@@ -63,20 +68,19 @@ export default fp(
     fastify.decorate('upstream', {
       account,
       http,
-      get accepted() {
-        return accepted
-      },
-      async observe<T>(call: Promise<T>): Promise<T> {
+      states: Object.values(states),
+      async observe<T>(name: UpstreamName, call: Promise<T>): Promise<T> {
         const { generation } = account
-        const note = (value: boolean) => {
-          if (account.generation === generation) accepted = value
+        // What an answer to the old cookies says doesn't hold for those that replaced them meanwhile.
+        const note = (error?: unknown) => {
+          if (account.generation === generation) states[name].note(error)
         }
         try {
           const result = await call
-          note(true)
+          note()
           return result
         } catch (error) {
-          if (error instanceof UpstreamError && error.code === 'cookie_expired') note(false)
+          note(error)
           throw error
         }
       }

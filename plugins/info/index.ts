@@ -73,12 +73,22 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       }
     },
     async () => {
-      const { account, accepted } = fastify.upstream
+      const { account, states } = fastify.upstream
       return enveloped({
         status: 'ok' as const,
         cookie: account.configured ? ('set' as const) : ('not set' as const),
-        session: accepted === true ? ('active' as const) : ('inactive' as const),
-        activeTasks: await fastify.store.tasks.countProcessing()
+        session: states.some((state) => state.accepted) ? ('active' as const) : ('inactive' as const),
+        activeTasks: await fastify.store.tasks.countProcessing(),
+        upstreams: states.map((upstream) => {
+          const { name, state, since, until, action } = upstream.view()
+          return {
+            name,
+            state,
+            since: new Date(since).toISOString(),
+            ...(until === undefined ? {} : { until: new Date(until).toISOString() }),
+            ...(action === undefined ? {} : { action })
+          }
+        })
       })
     }
   )

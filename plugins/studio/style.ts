@@ -179,8 +179,8 @@ footer a { margin-right: .75rem; }
   nav { order: 3; margin: 0; }
   .docs { order: 4; margin-left: auto; }
   nav a, .docs { padding: .45rem .5rem; }
-  .identity { flex: 1 0 100%; }
-  .identity input { flex: 1; min-width: 0; width: auto; }
+  .identity { flex: 1 1 100%; min-width: 0; }
+  .identity input { flex: 1; min-width: 0; width: 0; }
   main { padding: 1rem .75rem; }
   .row .primary { flex: 1; }
   html { scroll-padding-top: 1rem; }

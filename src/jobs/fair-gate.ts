@@ -1,6 +1,6 @@
 /**
  * Lets at most `limit` pieces of work run at once. Those that wait are let in fairly: of the key with the fewest
- * running, the one that has waited longest.
+ * running, then of the one that was let in least recently, the one that has waited longest.
  */
 export interface FairGate {
   /** Resolves with the way to leave, once it is this caller's turn. Rejects with the signal's reason. */
@@ -10,11 +10,15 @@ export interface FairGate {
 /** @param limit 0: no limit */
 export function createFairGate(limit: number): FairGate {
   const running = new Map<string, number>()
+  /** When each key was let in last, as a running number. */
+  const lastEntry = new Map<string, number>()
+  let entries = 0
   let total = 0
   const waiting: { key: string; admit: () => void }[] = []
 
   function admit(key: string): () => void {
     total += 1
+    lastEntry.set(key, ++entries)
     running.set(key, (running.get(key) ?? 0) + 1)
     let left = false
     return () => {
@@ -28,10 +32,14 @@ export function createFairGate(limit: number): FairGate {
     }
   }
 
+  function goesBefore(a: string, b: string): boolean {
+    const load = (running.get(a) ?? 0) - (running.get(b) ?? 0)
+    return load === 0 ? (lastEntry.get(a) ?? 0) < (lastEntry.get(b) ?? 0) : load < 0
+  }
+
   function next(): void {
     if (waiting.length === 0 || (limit > 0 && total >= limit)) return
-    const load = (entry: { key: string }) => running.get(entry.key) ?? 0
-    const chosen = waiting.reduce((best, entry) => (load(entry) < load(best) ? entry : best))
+    const chosen = waiting.reduce((best, entry) => (goesBefore(entry.key, best.key) ? entry : best))
     waiting.splice(waiting.indexOf(chosen), 1)
     chosen.admit()
   }

@@ -405,12 +405,12 @@ function notSubmitted(): GatewayError {
 
 function taskError(error: unknown): TaskError {
   if (!(error instanceof GatewayError)) return { type: 'api_error', code: null, message: 'Internal error.' }
-  const { type, code, message, retryAfter, shouldRetry } = error
-  return { type, code, message, retryAfter, shouldRetry }
+  const { type, code, message, param, retryAfter, shouldRetry } = error
+  return { type, code, message, param, retryAfter, shouldRetry }
 }
 
 /** The stored failure as the error that it was. */
 export function fromTaskError(error: TaskError): GatewayError {
-  const { type, code, message, retryAfter, shouldRetry } = error
-  return new GatewayError(type, message, { code, retryAfter, shouldRetry })
+  const { type, code, message, param, retryAfter, shouldRetry } = error
+  return new GatewayError(type, message, { code, param, retryAfter, shouldRetry })
 }

@@ -43,6 +43,7 @@ export interface TaskError {
   type: ErrorType
   code: string | null
   message: string
+  param?: string | null
   retryAfter?: number
   shouldRetry?: boolean
 }
@@ -166,7 +167,8 @@ export function createTaskStore(store: Store) {
     },
 
     /**
-     * The queued task whose turn it is: of the owner with the fewest in flight, the oldest.
+     * The queued task whose turn it is: of the owner with the fewest in flight, then of the one who has waited longest
+     * since the last submit, the oldest.
      * One caller with a hundred creations doesn't hold up another one with a single one.
      */
     async nextQueued(kind: TaskKind, now: number): Promise<Task | undefined> {
@@ -183,6 +185,13 @@ export function createTaskStore(store: Store) {
             .whereRef('o.owner', '=', 't.owner')
             .where('o.kind', '=', kind)
             .where('o.state', 'in', inFlightStates)
+        )
+        .orderBy((eb) =>
+          eb
+            .selectFrom('tasks as o')
+            .select(sql<number>`coalesce(max(o.submitted_at), 0)`.as('at'))
+            .whereRef('o.owner', '=', 't.owner')
+            .where('o.kind', '=', kind)
         )
         .orderBy('t.created_at')
         .orderBy('t.id')

@@ -9,7 +9,7 @@ export interface ChatClient {
    * Asks one question and waits for the whole answer. Repeats it by itself only where the failure's row allows and
    * nothing of an answer has arrived. May replace the conversation (a first turn whose token had expired): the one
    * that was really used is in the result.
-   * @throws {UpstreamError} rows T1–T9, W1–W12, S1–S20, on a first turn also those of `create`; or the signal's reason
+   * @throws {UpstreamError} rows T1–T9, C1, C4, W1–W12, S1–S20, on a first turn also those of `create`; or the signal's reason
    */
   ask(conversation: UpstreamConversation, question: Question, options: AskOptions): Promise<Answer>
   close(): Promise<void>

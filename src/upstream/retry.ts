@@ -16,7 +16,7 @@ export interface RetryOptions {
  * Each row has a budget of its own, so two kinds of trouble in one request don't eat each other's repeats;
  * delays get up to 25 % jitter, so that many callers don't return in step.
  *
- * @throws what `attempt` threw last, or the signal's reason
+ * @throws what `attempt` threw last (also when a deadline ends the waiting for its repeat), or the signal's reason
  */
 export async function withRetries<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
   const used = new Map<string, number>()
@@ -32,7 +32,12 @@ export async function withRetries<T>(options: RetryOptions, attempt: () => Promi
       if (delay === undefined || options.mayRepeat?.(error) === false) throw error
       used.set(error.row, count + 1)
       options.onRepeat?.(error, n)
-      await options.clock.sleep(delay * (1 + Math.random() * 0.25), options.signal)
+      try {
+        await options.clock.sleep(delay * (1 + Math.random() * 0.25), options.signal)
+      } catch (reason) {
+        // The deadline leaves no time for the repeat: what went wrong says more than that time is up.
+        throw reason instanceof UpstreamError ? error : reason
+      }
     }
   }
 }

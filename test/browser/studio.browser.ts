@@ -68,8 +68,8 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
   await t.test('pictures, as nobody', async (t) => {
     await page.getByLabel('User name').fill('')
     await page.getByLabel('What should be in the picture?').fill('a red sailing boat at sunset')
-    await page.getByText('Landscape').click()
-    gateway.sim.enqueue('poll', { readyAfterMs: 600 })
+    await page.getByLabel('Landscape').check()
+    gateway.sim.set('poll', { readyAfterMs: 1000 })
     await page.getByRole('button', { name: 'Create images' }).click()
     await page.getByRole('progressbar', { name: 'Drawing' }).waitFor()
     const pictures = page.locator('#image-result img')
@@ -80,7 +80,7 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
 
   await t.test('a video', async (t) => {
     await page.getByLabel('What should happen in the video?').fill('ocean waves at sunset')
-    await page.getByText('Fast').click()
+    await page.getByLabel('Fast').check()
     await page.getByRole('button', { name: 'Create video' }).click()
     const film = page.locator('#video-result video')
     await film.waitFor()
@@ -97,10 +97,13 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
         'ocean waves at sunset',
         'a red sailing boat at sunset'
       ])
-      await page.locator('#recent').scrollIntoViewIfNeeded()
       t.strictSame(await loaded(cards.nth(1).locator('img')), Array(4).fill([1792, 1024]), when)
       t.ok((await playing(cards.nth(0).locator('video'))).moved)
-      if (when === 'before') await screenshot('studio')
+      if (when === 'before') {
+        await screenshot('studio-recent', false)
+        await page.locator('html').evaluate((root: Element) => root.scrollTo(0, 0))
+        await screenshot('studio')
+      }
       await page.reload()
     }
   })

@@ -42,7 +42,7 @@ t.test("Swagger UI: 'Try it out' works", async (t) => {
     t.equal(answered.status, '200')
     t.match(answered.body.message, /green/)
     t.equal(answered.body.invocationId, 1)
-    await screenshot('docs-chat')
+    await screenshot('docs-chat', false)
   })
 
   await t.test('an image as nobody', async (t) => {
@@ -57,10 +57,10 @@ t.test("Swagger UI: 'Try it out' works", async (t) => {
     await dialog.waitFor()
     const userId = dialog.locator('.auth-container', { hasText: 'X-User-Id' })
     await userId.locator('input').fill(USER)
-    await screenshot('docs-authorize')
-    await userId.getByRole('button', { name: /authorize/i }).click()
-    await userId.getByRole('button', { name: /logout/i }).waitFor()
-    await dialog.locator('button.btn-done').click()
+    await screenshot('docs-authorize', false)
+    await userId.locator('button', { hasText: 'Authorize' }).click()
+    await userId.locator('button', { hasText: 'Logout' }).waitFor()
+    await dialog.locator('.close-modal').click()
 
     const [request] = await Promise.all([
       page.waitForRequest(/\/create\/image$/),

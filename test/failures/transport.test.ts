@@ -19,7 +19,6 @@ import { type Behaviours, type Simulator, startSimulator } from '../../src/simul
 import {
   BAD_PAYLOAD,
   behave,
-  behaveNext,
   CHALLENGE,
   COOKIE_EXPIRED,
   checkAnswer,
@@ -31,9 +30,9 @@ import {
   REGION,
   SAID,
   SAID_PAGE,
-  type Seen,
   SERVER_ERROR,
   SPEED,
+  type Seen,
   TIMEOUT,
   TROUBLE,
   UNREACHABLE,
@@ -141,8 +140,13 @@ async function play(
   if (want.stop) rig.newCookie()
   const good = await call()
   t.equal(good.status, 200, `${name}: the next one works`)
-  if (good.status === 200 && good.json.data?.video === null) await rig.ended(good.json.data.taskId)
+  await finished(rig, good)
   rig.sim.reset()
+}
+
+/** A video goes on after its answer; its polls belong to this row, not to the next one. */
+async function finished(rig: FailureRig, { json }: Answer): Promise<void> {
+  if (json.data !== undefined && json.data.images === undefined) await rig.ended(json.data.taskId)
 }
 
 const startConversation = (rig: FailureRig) => rig.post('/create_conversation', { userId: USER })
@@ -159,7 +163,12 @@ t.test('starting a conversation', async (t) => {
       want: UNEXPECTED_PAGE,
       times: 2
     },
-    { name: 'T11 half of it', behave: behave('create', { failure: 'not-json' }), want: BAD_PAYLOAD, times: 1 },
+    {
+      name: 'T11 half of it',
+      behave: behave('create', { failure: 'not-json' }),
+      want: BAD_PAYLOAD,
+      times: 1
+    },
     {
       name: 'T11 another shape',
       behave: behave('create', { body: JSON.stringify({ said: SAID }) }),
@@ -191,7 +200,12 @@ for (const kind of ['image', 'video'] as const) {
     const rig = await failureRig(t)
     const rows: Row[] = [
       ...common('bootstrap'),
-      { name: 'T5 loop', behave: behave('bootstrap', { redirect: '/images/create' }), want: REGION, times: 6 },
+      {
+        name: 'T5 loop',
+        behave: behave('bootstrap', { redirect: '/images/create' }),
+        want: REGION,
+        times: 6
+      },
       { name: 'T10 empty', behave: behave('bootstrap', { body: ' ' }), want: UNEXPECTED_PAGE, times: 2 },
       { name: 'T11 404', behave: behave('bootstrap', { status: 404 }), want: BAD_PAYLOAD, times: 1 },
       { name: 'T11 204', behave: behave('bootstrap', { status: 204 }), want: BAD_PAYLOAD, times: 1 }
@@ -217,7 +231,12 @@ for (const kind of ['image', 'video'] as const) {
         .filter(({ name }) => !/^T3|^T10/.test(name))
         .map((row) => ({ ...row, times: 1 })),
       { name: 'T3 reset', behave: behave(op, { reset: true }), want: OUTCOME_UNKNOWN, times: 1 },
-      { name: 'T3 reset when accepted', behave: behave(op, { answer: 'lost' }), want: OUTCOME_UNKNOWN, times: 1 },
+      {
+        name: 'T3 reset when accepted',
+        behave: behave(op, { answer: 'lost' }),
+        want: OUTCOME_UNKNOWN,
+        times: 1
+      },
       {
         name: 'T7 403 without a page',
         behave: behave(op, { status: 403, body: SAID }),
@@ -230,7 +249,13 @@ for (const kind of ['image', 'video'] as const) {
       ...[414, 431].map((status) => ({
         name: `T11 ${status}: the prompt is too long for a URL`,
         behave: behave(op, { status, body: SAID }),
-        want: { status: 400, type: 'invalid_request_error', code: 'prompt_too_long', stop: true, param: 'query' } as Want,
+        want: {
+          status: 400,
+          type: 'invalid_request_error',
+          code: 'prompt_too_long',
+          stop: true,
+          param: 'query'
+        } as Want,
         times: 1
       }))
     ]
@@ -258,12 +283,15 @@ t.test('a submit that finds nobody there was not sent, and is tried again', asyn
     checkAnswer(t, `T1 ${kind}`, await rig[kind](), UNREACHABLE)
     t.equal(attempts(rig, '/images/create') - before, 3)
     await relay.open()
-    t.equal((await rig[kind]()).status, 200, 'the next one works')
+    const next = await rig[kind]()
+    t.equal(next.status, 200, 'the next one works')
+    await finished(rig, next)
 
     await relay.close()
     const late = rig[kind]()
     setTimeout(() => relay.open(), 3)
     t.equal((await late).status, 200, 'back in time for a repeat')
+    await finished(rig, await late)
     t.strictSame(rig.sim.violations, [])
   }
 })
@@ -275,6 +303,10 @@ t.test('T1 and T3 where they happen: before anything is sent', async (t) => {
     { name: 'image', path: '/images/create', call: () => rig.image() },
     { name: 'video', path: '/images/create', call: () => rig.video() }
   ]
+  const worked = async (answer: Answer) => {
+    t.equal(answer.status, 200, 'the next one works')
+    await finished(rig, answer)
+  }
   for (const { name, path, call } of calls) {
     rig.freshSession()
     await relay.close()
@@ -282,16 +314,16 @@ t.test('T1 and T3 where they happen: before anything is sent', async (t) => {
     checkAnswer(t, `T1 ${name}`, await call(), UNREACHABLE)
     t.equal(attempts(rig, path) - before, 3, `T1 ${name}: two repeats`)
     await relay.open()
-    t.equal((await call()).status, 200)
+    await worked(await call())
 
     rig.freshSession()
     relay.resets = true
-    relay.cut()
+    await relay.cut()
     before = attempts(rig, path)
     checkAnswer(t, `T3 ${name}`, await call(), REGION)
     t.equal(attempts(rig, path) - before, 2, `T3 ${name}: one repeat`)
     relay.resets = false
-    t.equal((await call()).status, 200)
+    await worked(await call())
   }
   rig.freshSession()
   await relay.close()
@@ -312,39 +344,36 @@ t.test('T1: not the TLS that was expected', async (t) => {
 })
 
 t.test('T4: silence ends with the deadline', async (t) => {
-  const config = { CHAT_TIMEOUT_MS: 10_000, IMAGE_TIMEOUT_MS: 10_000 }
-  const rig = await failureRig(t, { config })
-  const image = () => rig.image()
-  for (const stall of ['before', 'during'] as const) {
-    const rows: [op: 'create' | 'bootstrap' | 'submit', call: () => Promise<Answer>, Want, Partial<Seen>][] = [
-      ['create', () => startConversation(rig), TIMEOUT, { creates: 1 }],
-      ['bootstrap', image, TIMEOUT, { bootstraps: 1 }],
-      ['submit', image, OUTCOME_UNKNOWN, { bootstraps: 1, submits: 1 }]
-    ]
-    for (const [op, call, want, seen] of rows) {
+  const config = { CHAT_TIMEOUT_MS: 1500 * SPEED, IMAGE_TIMEOUT_MS: 1500 * SPEED }
+  const rows: [op: 'create' | 'bootstrap' | 'submit', Want, Partial<Seen>][] = [
+    ['create', TIMEOUT, { creates: 1 }],
+    ['bootstrap', TIMEOUT, { bootstraps: 1 }],
+    ['submit', OUTCOME_UNKNOWN, { bootstraps: 1, submits: 1 }]
+  ]
+  const cases = (['before', 'during'] as const).flatMap((stall) =>
+    rows.map((row) => [stall, ...row] as const)
+  )
+  await Promise.all(
+    cases.map(async ([stall, op, want, seen]) => {
+      const rig = await failureRig(t, { config })
+      const call = () => (op === 'create' ? startConversation(rig) : rig.image())
       const name = `${op}, ${stall} the answer`
-      rig.freshSession()
+      rig.sim.enqueue(op, { stall, body: SAID })
       const startedAt = performance.now()
-      await play(
-        t,
-        rig,
-        { name, behave: behaveNext(op, { stall, body: SAID }), want, times: 1 },
-        async () => {
-          const answer = await call()
-          t.ok(performance.now() - startedAt < 5000, `${name}: nothing hangs`)
-          return answer
-        },
-        seen
-      )
-    }
-  }
-  rig.freshSession()
-  rig.sim.enqueue('bootstrap', { stall: 'before' })
-  t.match((await rig.image()).json.error.message, /nothing goes on at bing/i, 'the caller learns that nothing was sent')
+      const answer = await call()
+      t.ok(performance.now() - startedAt < 5000, `${name}: nothing hangs`)
+      checkAnswer(t, name, answer, want)
+      t.strictSame(rig.seen(), { ...NOTHING, ...seen }, `${name}: requests`)
+      if (op === 'bootstrap')
+        t.match(answer.json.error.message, /nothing goes on at bing/i, 'nothing was sent')
+      t.equal((await call()).status, 200, `${name}: the next one works`)
+      t.strictSame(rig.sim.violations, [])
+    })
+  )
 })
 
 /** Failures of looking, after which the gateway looks again: the creation goes on at Bing. */
-const PASSING: [name: string, faults: object, longMs?: number][] = [
+const PASSING: [name: string, faults: object][] = [
   ['T3', { reset: true }],
   ['T4 before', { stall: 'before' }],
   ['T4 during', { stall: 'during' }],
@@ -357,8 +386,6 @@ const PASSING: [name: string, faults: object, longMs?: number][] = [
 ]
 
 t.test('polls are repeated', async (t) => {
-  const rig = await failureRig(t)
-  await rig.warm()
   await Promise.all(
     PASSING.map(async ([name, faults]) => {
       const own = await failureRig(t)
@@ -379,3 +406,116 @@ t.test('polls are repeated', async (t) => {
     })
   )
 })
+
+t.test('polls that never get through end with the deadline', async (t) => {
+  const rig = await failureRig(t, { config: { IMAGE_TIMEOUT_MS: 1500 * SPEED, VIDEO_TIMEOUT_MS: 1500 * SPEED } })
+  rig.sim.set('poll', { status: 503, body: SAID })
+  checkAnswer(t, 'image', await rig.image(), TIMEOUT)
+  // Backoff: 1, 2, 4, 8, 16, 30, 30 … seconds, not one poll a second.
+  const { polls } = rig.seen()
+  t.ok(polls >= 5 && polls <= 10, `${polls} polls`)
+  rig.sim.reset()
+
+  rig.sim.set('videoPoll', { reset: true })
+  const { taskId } = (await rig.video()).json.data
+  t.match(await rig.ended(taskId), { status: 'failed', errorDetail: { type: TIMEOUT.type, code: 'timeout' } })
+  t.match(await rig.stored(taskId), { upstreamId: /^4-[0-9a-f]{32}$/ }, 'it can be looked up later')
+  rig.sim.reset()
+  t.equal((await rig.image()).status, 200)
+  t.strictSame(rig.sim.violations, [])
+})
+
+/** Failures of looking that end the creation, or that a fresh session may help. `polls` counts those that fail. */
+const SERIOUS: [name: string, faults: object, want: Want, polls: number, bootstraps: number][] = [
+  ['T5', { redirect: CN }, REGION, 1, 1],
+  ['T6', { redirect: LOGINS[0] }, { status: 502, type: 'upstream_error', code: 'upstream_rejected' }, 3, 3],
+  ['T7', { status: 403, body: SAID_PAGE, headers: HTML }, CHALLENGE, 3, 3]
+]
+
+t.test('polls that fail for good', async (t) => {
+  const rig = await failureRig(t)
+  for (const [name, faults, want, polls, bootstraps] of SERIOUS) {
+    rig.freshSession()
+    rig.sim.set('poll', faults)
+    checkAnswer(t, `${name} image`, await rig.image(), want)
+    t.strictSame(
+      rig.seen(),
+      { creates: 0, bootstraps, submits: 1, accepted: 1, polls },
+      `${name} image: requests`
+    )
+    rig.sim.reset()
+
+    rig.freshSession()
+    rig.sim.set('videoPoll', faults)
+    const { taskId } = (await rig.video()).json.data
+    const task = await rig.ended(taskId)
+    t.match(task, { status: 'failed', errorDetail: { type: want.type, code: want.code } }, `${name} video`)
+    checkWords(t, `${name} video`, String(task.error))
+    t.strictSame(
+      rig.seen(),
+      { creates: 0, bootstraps, submits: 1, accepted: 1, polls },
+      `${name} video: requests`
+    )
+    rig.sim.reset()
+    if (want.stop) rig.newCookie()
+    t.equal((await rig.image()).status, 200, `${name}: the next one works`)
+    rig.sim.reset()
+  }
+  // Once is no harm: a fresh session finds the account still signed in, and polls go on.
+  for (const [name, faults] of SERIOUS.slice(1)) {
+    rig.sim.enqueue('poll', faults)
+    t.equal((await rig.image()).status, 200, `${name} once`)
+  }
+  t.strictSame(rig.sim.violations, [])
+})
+
+/** A stretch of network between the gateway and the simulator that can be taken away. */
+async function relayRig(t: Test) {
+  const sim = await startSimulator({ cookies: [COOKIE] })
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    if (relay.resets) return void socket.resetAndDestroy()
+    const onward = connect(sim.port, '127.0.0.1')
+    for (const end of [socket, onward]) {
+      sockets.add(end)
+      end.on('error', () => {}).once('close', () => sockets.delete(end))
+    }
+    socket.pipe(onward).pipe(socket)
+  })
+  let port = 0
+  const relay = {
+    /** Resets each new connection at once. */
+    resets: false,
+    async open() {
+      server.listen(port, '127.0.0.1')
+      await once(server, 'listening')
+      port = (server.address() as AddressInfo).port
+    },
+    /** Ends the connections that there are. */
+    async cut() {
+      for (const socket of sockets) socket.destroy()
+      // The gateway's end has to hear of it.
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    },
+    /** Refuses connections. */
+    async close() {
+      server.close()
+      await relay.cut()
+    }
+  }
+  await relay.open()
+  const rig = await failureRig(t, { sim, config: { BING_URL: `http://127.0.0.1:${port}` } })
+  t.teardown(async () => {
+    await relay.close()
+    await sim.close()
+  })
+  return { rig, relay }
+}
+
+/** Requests that the gateway tried to make, answered or not. */
+function attempts(rig: FailureRig, path: string): number {
+  return rig
+    .log()
+    .split('\n')
+    .filter((line) => line.includes('"upstream exchange"') && line.includes(`"path":"${path}"`)).length
+}

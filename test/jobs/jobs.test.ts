@@ -61,6 +61,17 @@ t.test('the fair gate', async (t) => {
   ;(await a3)()
   leaveB1()
   t.strictSame(entered, ['a1', 'a2', 'b1', 'a3'])
+  const single = createFairGate(1)
+  const turns: string[] = []
+  const first = await single.enter('a', signal)
+  const queue = ['a', 'a', 'b'].map(async (key) => {
+    const leave = await single.enter(key, signal)
+    turns.push(key)
+    leave()
+  })
+  first()
+  await Promise.all(queue)
+  t.strictSame(turns, ['b', 'a', 'a'], 'with one place, users take turns')
   const open = createFairGate(0)
   await Promise.all(Array.from({ length: 50 }, () => open.enter('x', signal)))
   await t.rejects(open.enter('x', AbortSignal.abort(new Error('too late'))), { message: 'too late' })
@@ -69,7 +80,8 @@ t.test('the fair gate', async (t) => {
 t.test('deadlines', async (t) => {
   const clock = createClock(100)
   const late = deadline(clock, 1000, () => new Error('late'))
-  await new Promise((resolve) => late.signal.addEventListener('abort', resolve))
+  // Deadlines don't keep a process alive by themselves.
+  await new Promise((resolve) => setTimeout(resolve, 50))
   t.match(late.signal.reason, { message: 'late' })
   const other = new AbortController()
   const both = deadline(clock, 60_000, () => new Error('late'), other.signal)

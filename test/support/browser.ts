@@ -20,8 +20,8 @@ export interface Visit {
   page: Page
   /** Console errors, uncaught exceptions, blocked loads and policy violations so far. */
   complaints: string[]
-  /** Takes a picture of the whole page and says where it lies. */
-  screenshot(name: string): Promise<string>
+  /** Takes a picture of the whole page, or of what is in view, and says where it lies. */
+  screenshot(name: string, fullPage?: boolean): Promise<string>
 }
 
 /**
@@ -57,9 +57,9 @@ export async function visit(t: Test, url: string): Promise<Visit> {
   return {
     page,
     complaints,
-    async screenshot(name) {
+    async screenshot(name, fullPage = true) {
       const path = join(folder, `${name}.png`)
-      await page.screenshot({ path, fullPage: true })
+      await page.screenshot({ path, fullPage })
       t.comment(`screenshot: ${path}`)
       return path
     }

@@ -176,7 +176,7 @@ export interface FailureRig extends Gateway {
 }
 
 /** Seconds that pass for the gateway in one real second. */
-export const SPEED = 100
+export const SPEED = 200
 
 /** A gateway for tables: retries and backoff take no time, deadlines are far away unless `config` says otherwise. */
 export async function failureRig(t: Test, options: GatewayOptions = {}): Promise<FailureRig> {

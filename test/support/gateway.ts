@@ -5,7 +5,7 @@ import { Writable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../../src/app.ts'
-import { createClock } from '../../src/clock.ts'
+import { type Clock, createClock } from '../../src/clock.ts'
 import type { Config } from '../../src/config.ts'
 import { createLogger } from '../../src/logger.ts'
 import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/index.ts'
@@ -45,6 +45,8 @@ export interface GatewayOptions {
   simulator?: SimulatorOptions
   /** Seconds that pass for the gateway in one real second. */
   speed?: number
+  /** In place of a clock of that speed. */
+  clock?: Clock
   /** Lines of the whitelist. */
   whitelist?: string
   /** An existing data folder, and a simulator that outlives the gateway. */
@@ -78,7 +80,7 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
     },
     {
       logger: createLogger({ level: 'trace', destination: destination as never }),
-      clock: createClock(options.speed ?? 1)
+      clock: options.clock ?? createClock(options.speed ?? 1)
     }
   )
   t.teardown(async () => {

@@ -15,7 +15,6 @@ function startOver() {
   $('chat-log').querySelectorAll('.bubble, .error').forEach((element) => element.remove())
   $('chat-welcome').hidden = false
   $('chat-turns').textContent = ''
-  $('chat-prompt').focus()
 }
 
 function showAnswer(answer) {
@@ -104,7 +103,11 @@ function startChat() {
     event.preventDefault()
     $('chat-form').requestSubmit()
   })
-  $('chat-new').addEventListener('click', () => { if ($('chat-form').dataset.busy !== 'true') startOver() })
+  $('chat-new').addEventListener('click', () => {
+    if ($('chat-form').dataset.busy === 'true') return
+    startOver()
+    field.focus()
+  })
   for (const example of document.querySelectorAll('[data-ask]'))
     example.addEventListener('click', () => ask(example.textContent.trim()))
 }

@@ -57,6 +57,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
     { signal, onText }: AskOptions,
     onFirstText: () => void
   ): Promise<Answer> {
+    if (!account.configured) throw new UpstreamError('C1')
     const reducer = createAnswerReducer(question.invocationId, onText)
     let end: HubEnd
     try {
@@ -66,6 +67,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
         agent,
         question: buildQuestion(conversation, question, clock.now()),
         deadlines,
+        clock,
         signal,
         sockets,
         onRecord(record) {

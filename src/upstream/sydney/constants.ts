@@ -190,7 +190,7 @@ export const CREATE_RESULTS: readonly ResultRule[] = [
   { row: 'C9' }
 ]
 
-/** `item.result` of the final record. Section 8.2, rows S1 to S11; wordings seen 2023 and 2024. */
+/** `item.result` of the final record. Section 8.2, rows S1 to S11 and C4; wordings seen 2023 and 2024. */
 export const TURN_RESULTS: readonly ResultRule[] = [
   { exception: /maximum context length/i, row: 'S10' },
   { value: /^Throttled$/, row: 'S1' },
@@ -203,6 +203,7 @@ export const TURN_RESULTS: readonly ResultRule[] = [
   { value: /^InternalError$/, message: /ConversationStorage|Sender\.UserId/i, row: 'S9' },
   { value: /^InternalError$/, message: /ServiceClient failure/i, row: 'S8' },
   { value: /^InvalidRequest$/, row: 'S11' },
+  { value: /^Forbidden$/, row: 'C4' },
   { row: 'S-other' }
 ]
 

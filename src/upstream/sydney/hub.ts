@@ -1,5 +1,6 @@
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
 import WebSocket from 'ws'
+import type { Clock } from '../../clock.ts'
 import { UpstreamError } from '../failures.ts'
 import { transportFailure } from '../http.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
@@ -17,7 +18,10 @@ import {
   RECORD_TYPE
 } from './constants.ts'
 
-/** How long each stage of a turn may take, in milliseconds of real time: a peer on the network knows no other clock. */
+/**
+ * How long each stage of a turn may take, in milliseconds. Patience is ours, so it follows the gateway's clock, like the
+ * deadline of the whole call; pings are for a peer that knows no clock but the real one.
+ */
 export interface HubDeadlines {
   /** TCP, TLS and the upgrade together (T2, W5). */
   openMs: number
@@ -27,7 +31,7 @@ export interface HubDeadlines {
   firstRecordMs: number
   /** Between two records that are not pings (W10). */
   idleMs: number
-  /** Between the client's own pings. */
+  /** Between the client's own pings; real time. */
   pingEveryMs: number
 }
 
@@ -47,6 +51,7 @@ export interface HubTurn {
   /** Sent after the handshake. */
   question: object
   deadlines: HubDeadlines
+  clock: Clock
   signal: AbortSignal
   /** Gets every record after the handshake but pings. Returns whether it ended the turn. */
   onRecord: (record: HubRecord) => boolean
@@ -63,7 +68,7 @@ export type HubEnd = 'done' | { closed: number | undefined }
  * @see docs/protocol/chat-sydney.md section 3
  */
 export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
-  const { deadlines, signal, sockets } = turn
+  const { deadlines, clock, signal, sockets } = turn
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
 
@@ -71,7 +76,7 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
     let stage: 'opening' | 'handshake' | 'turn' = 'opening'
     let hasConnected = false
     let hasEnded = false
-    let deadline: NodeJS.Timeout | undefined
+    let clearDeadline = () => {}
     let pings: NodeJS.Timeout | undefined
     let lastPingAnswerAt = Number.NEGATIVE_INFINITY
 
@@ -104,7 +109,7 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
     function end(settle: () => void): void {
       if (hasEnded) return
       hasEnded = true
-      clearTimeout(deadline)
+      clearDeadline()
       clearInterval(pings)
       signal.removeEventListener('abort', onAbort)
       settle()
@@ -130,8 +135,8 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
       })
     }
     function setDeadline(withinMs: number, late: () => UpstreamError): void {
-      clearTimeout(deadline)
-      deadline = setTimeout(() => fail(late()), withinMs)
+      clearDeadline()
+      clearDeadline = clock.timer(withinMs, () => fail(late()))
     }
     function send(record: object): void {
       if (socket.readyState === WebSocket.OPEN) socket.send(encodeRecord(record))

@@ -27,11 +27,25 @@ const http = createUpstreamHttp({ account })
 
 /** Delays that the client asked for, in milliseconds; none of them is waited for. */
 let slept: number[] = []
+/** Timers of the clock that are running. */
+const running = new Set<object>()
 const clock: Clock = {
   ...systemClock,
   async sleep(ms: number, signal?: AbortSignal) {
     signal?.throwIfAborted()
     slept.push(ms)
+  },
+  timer(ms, callback) {
+    const own = {}
+    running.add(own)
+    const clear = systemClock.timer(ms, () => {
+      running.delete(own)
+      callback()
+    })
+    return () => {
+      running.delete(own)
+      clear()
+    }
   }
 }
 const never = new AbortController().signal
@@ -208,10 +222,12 @@ for (const { name, create, row, calls, code, retryAfter } of [
   })
 }
 
-test('create: C1 asks nobody', async (t) => {
+test('C1 asks nobody', async (t) => {
+  const conversation = await client.create(never)
   const own = connect({ account: createAccount([sim.url]) })
   t.equal(await rowOf(own.create(never)), 'C1')
-  t.equal(sim.counts['sydney.create'], 0)
+  t.equal((await ask(conversation, {}, {}, own)).row, 'C1')
+  t.strictSame([sim.counts['sydney.create'], sim.counts['sydney.upgrade']], [1, 0])
 })
 
 test('create: a redirect within the base is followed', async (t) => {
@@ -394,6 +410,7 @@ for (const { name, more, later, asked, row, upgrades, creates, text, ...behaviou
   { name: 'S19 offense', turn: { filter: 'offense' }, row: 'S19', asked: 1 },
   { name: 'S19 topic changer', turn: { filter: 'topic-changer' }, row: 'S19', asked: 1 },
   { name: 'S20', turn: { filter: 'no-bot-message' }, row: 'S20', asked: 2 },
+  { name: 'C4 of a turn', turn: { result: { value: 'Forbidden' } }, row: 'C4', asked: 1 },
   { name: 'another value', turn: { result: { value: 'Maintenance' } }, row: 'S-other', asked: 1 }
 ] as ({
   name: string
@@ -652,7 +669,7 @@ test('closing the client ends its turns and starts no other', async (t) => {
 })
 
 function activeTimers(): number {
-  return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+  return running.size + process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
 }
 
 // --- Secrets and the way out ---

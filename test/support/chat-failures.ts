@@ -1,0 +1,146 @@
+import type { Test } from 'tap'
+import type { PartialBehaviours, Simulator } from '../../src/simulator/index.ts'
+import { checkAnswer, checkWords, type Want } from './failure-table.ts'
+import { type Answer, type Gateway, type GatewayOptions, startGateway } from './gateway.ts'
+
+/** What the hub and the create call were asked since the last reset. */
+export interface Asked {
+  creates: number
+  upgrades: number
+  questions: number
+}
+
+export const NOBODY: Asked = { creates: 0, upgrades: 0, questions: 0 }
+
+/** Seconds that pass for the gateway in one real second: waits get short, and a handshake still has half a second. */
+export const SPEED = 20
+
+export type Identity = Awaited<ReturnType<Gateway['conversation']>>
+
+/** What is said in each turn; the second answer shows that the first turn is remembered. */
+export const PROMPTS = ['My name is Zinc-Heron.', 'What is my name?', 'Who am I?'] as const
+const NAME = /Zinc-Heron/
+
+/** The gateway, and turns as the tables need them. */
+export interface ChatRig extends Gateway {
+  ask(identity: Identity, body: { prompt: string; invocationId: number }): Promise<Answer>
+  /** Turn n of a conversation, which must be answered, with the memory of the turns before. */
+  answered(t: Test, identity: Identity, turn: number): Promise<Answer>
+  /** Repeats turn n: the stored answer, and nobody is asked. */
+  replayed(t: Test, identity: Identity, body: { prompt: string; invocationId: number }, first: Answer): Promise<void>
+  asked(): Asked
+  /** Waits until the hub has seen the last socket close. */
+  idle(): Promise<void>
+  /** Bing is fine again. */
+  recover(): void
+}
+
+export async function chatRig(t: Test, options: GatewayOptions = {}): Promise<ChatRig> {
+  const gateway = await startGateway(t, { speed: SPEED, ...options })
+  const { sim } = gateway
+  const rig: ChatRig = {
+    ...gateway,
+    ask: (identity, body) => gateway.post('/chatgpt', { ...identity, ...body }),
+    async answered(t, identity, turn) {
+      const answer = await rig.ask(identity, { prompt: prompt(turn), invocationId: turn })
+      t.equal(answer.status, 200, `turn ${turn} is answered: ${answer.text}`)
+      t.equal(answer.headers['idempotency-replayed'], undefined, 'by the upstream')
+      t.equal(answer.json.invocationId, turn + 1)
+      t.match(answer.json.message, NAME, 'with the memory of the conversation')
+      return answer
+    },
+    async replayed(t, identity, body, first) {
+      const before = rig.asked()
+      const again = await rig.ask(identity, body)
+      t.strictSame([again.status, again.json], [200, first.json], 'a repeat gets the stored answer')
+      t.equal(again.headers['idempotency-replayed'], 'true')
+      t.strictSame(rig.asked(), before, 'and asks nobody')
+    },
+    asked() {
+      const { counts } = sim
+      return {
+        creates: counts['sydney.create'] ?? 0,
+        upgrades: counts['sydney.upgrade'] ?? 0,
+        questions: counts['sydney.questions'] ?? 0
+      }
+    },
+    async idle() {
+      for (let n = 0; (sim.counts['sydney.sockets'] ?? 0) + (sim.counts['sydney.turns'] ?? 0) > 0; n++) {
+        if (n === 1000) throw new Error('a socket stayed open')
+        await new Promise((resolve) => setTimeout(resolve, 2))
+      }
+    },
+    recover() {
+      for (const op of ['create', 'upgrade', 'turn'] as const) sim.set(op, {})
+    }
+  }
+  return rig
+}
+
+export function prompt(turn: number): string {
+  const text = PROMPTS[turn]
+  if (text === undefined) throw new Error(`there is no prompt for turn ${turn}`)
+  return text
+}
+
+/** What the upstream does from now on. */
+export function behave(sim: Simulator, { create, upgrade, turn }: PartialBehaviours): void {
+  if (create) sim.set('create', create)
+  if (upgrade) sim.set('upgrade', upgrade)
+  if (turn) sim.set('turn', turn)
+}
+
+/** What the upstream says when it fails, and when it puts something in the place of an answer. */
+const SYDNEY_WORDS = [
+  'login first',
+  'retrieve user status',
+  'not allowed to access',
+  'error processing',
+  'pass cloudflare',
+  'is throttled',
+  'needs to solve',
+  "doesn't exist or has expired",
+  'idx10223',
+  'sydney.bing.com',
+  'isauthenticated',
+  'not authorized',
+  'dependency failure',
+  'deepleo',
+  'serviceclient',
+  'conversationstorage',
+  'unhandled exception',
+  'context length',
+  "wasn't able to respond",
+  'handshake was canceled',
+  'connection closed with an error',
+  'not a record',
+  'thanks for this conversation',
+  'move on',
+  'my mistake',
+  'let’s talk',
+  'zinc-heron'
+]
+
+/** Checks a failure as the caller sees it: its row, and that nothing of the upstream's words or of the prompt is in it. */
+export function checkFailure(t: Test, name: string, answer: Answer, want: Want): void {
+  checkAnswer(t, name, answer, want)
+  const shown = answer.text.toLowerCase()
+  t.strictSame(
+    SYDNEY_WORDS.filter((words) => shown.includes(words)),
+    [],
+    `${name}: none of the upstream's words`
+  )
+}
+
+/** Runs a call and checks that the waits of its repeats were kept, in milliseconds of the gateway's clock. */
+export async function timed<T>(t: Test, waits: readonly number[], call: () => Promise<T>): Promise<T> {
+  const startedAt = performance.now()
+  const result = await call()
+  const tookMs = (performance.now() - startedAt) * SPEED
+  const least = waits.reduce((sum, wait) => sum + wait, 0)
+  // A timer may fire within the millisecond before its time.
+  t.ok(tookMs >= least - SPEED * (waits.length + 1), `waited at least ${least} ms (took ${tookMs})`)
+  return result
+}
+
+export { checkWords, type Want }
