@@ -9,7 +9,7 @@ import {
 } from '../../schemas/chat.ts'
 import { errors, Ref, StringEnum, withHeaders } from '../../schemas/common.ts'
 import { createSydneyClient } from '../../src/upstream/sydney/client.ts'
-import { MAX_PROMPT_CHARS } from '../../src/upstream/sydney/constants.ts'
+import { CONSTANTS_VERSION, MAX_PROMPT_CHARS } from '../../src/upstream/sydney/constants.ts'
 import { notListed } from '../auth/index.ts'
 import { hangUp } from '../core/hang-up.ts'
 import { type ChatService, createChatService } from './service.ts'
@@ -99,6 +99,7 @@ export default fp(
       proxy: { httpsProxy: config.HTTPS_PROXY, noProxy: config.NO_PROXY },
       clock
     })
+    fastify.log.info({ url: config.BING_CHAT_URL, constants: CONSTANTS_VERSION }, 'chat upstream')
     fastify.addHook('onClose', () => client.close())
     fastify.decorate(
       'chat',

@@ -3,6 +3,7 @@ import { createFixedSchedule } from '../../src/jobs/poll-schedule.ts'
 import { createTaskRunner, type TaskRunner } from '../../src/jobs/task-runner.ts'
 import type { CreationClient } from '../../src/upstream/creation-client.ts'
 import { createImageClient } from '../../src/upstream/image-creator/client.ts'
+import { CONSTANTS_VERSION } from '../../src/upstream/image-creator/constants.ts'
 import { createCreatorSession } from '../../src/upstream/image-creator/session.ts'
 import { createVideoClient } from '../../src/upstream/video-creator/client.ts'
 import { DRAIN_MS } from './lifecycle.ts'
@@ -25,6 +26,7 @@ export default fp(
       clock
     }
     const session = createCreatorSession(settings)
+    log.info({ url: config.BING_URL, constants: CONSTANTS_VERSION }, 'image and video upstream')
     const runner = createTaskRunner({
       store: store.tasks,
       image: observed('image-creator', createImageClient({ ...settings, session })),

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import type { PartialBehaviours, Simulator } from '../../src/simulator/index.ts'
-import { checkAnswer, checkWords, type Want } from './failure-table.ts'
+import { checkAnswer, type Want } from './failure-table.ts'
 import { type Answer, type Gateway, type GatewayOptions, startGateway } from './gateway.ts'
 
 /** What the hub and the create call were asked since the last reset. */
@@ -23,7 +23,9 @@ const NAME = /Zinc-Heron/
 
 /** The gateway, and turns as the tables need them. */
 export interface ChatRig extends Gateway {
-  ask(identity: Identity, body: { prompt: string; invocationId: number }): Promise<Answer>
+  ask(identity: Identity, body: { prompt: string; invocationId?: number }): Promise<Answer>
+  /** A conversation whose next turn is turn n; what the simulator saw until then is forgotten. */
+  conversationAt(t: Test, turn: number): Promise<Identity>
   /** Turn n of a conversation, which must be answered, with the memory of the turns before. */
   answered(t: Test, identity: Identity, turn: number): Promise<Answer>
   /** Repeats turn n: the stored answer, and nobody is asked. */
@@ -41,6 +43,13 @@ export async function chatRig(t: Test, options: GatewayOptions = {}): Promise<Ch
   const rig: ChatRig = {
     ...gateway,
     ask: (identity, body) => gateway.post('/chatgpt', { ...identity, ...body }),
+    async conversationAt(t, turn) {
+      const identity = await rig.conversation()
+      for (let n = 0; n < turn; n++) await rig.answered(t, identity, n)
+      await rig.idle()
+      sim.reset()
+      return identity
+    },
     async answered(t, identity, turn) {
       const answer = await rig.ask(identity, { prompt: prompt(turn), invocationId: turn })
       t.equal(answer.status, 200, `turn ${turn} is answered: ${answer.text}`)
@@ -143,4 +152,68 @@ export async function timed<T>(t: Test, waits: readonly number[], call: () => Pr
   return result
 }
 
-export { checkWords, type Want }
+/** A row of a table of turns that fail. */
+export type FailingTurn = {
+  row: string
+  want: Want
+  /** What reaches the simulator; nothing unless it says so. */
+  asked: Partial<Asked>
+  /** The same on a second turn, where that differs. */
+  later?: Partial<Asked>
+  /** The least waits of all attempts together, in milliseconds of the gateway's clock. */
+  waits?: readonly number[]
+  /** In place of the usual prompt. */
+  prompt?: string
+  /** The row ends the conversation: what every further turn is told, without asking anybody. */
+  ended?: Want
+} & PartialBehaviours
+
+/** Plays a row on turn n of a conversation, and what the caller meets when it asks again. */
+export async function playFailure(t: Test, rig: ChatRig, row: FailingTurn, turn: number): Promise<void> {
+  const { sim } = rig
+  const identity = await rig.conversationAt(t, turn)
+  const body = { prompt: row.prompt ?? prompt(turn), invocationId: turn }
+  const asked = { ...NOBODY, ...(turn > 0 ? (row.later ?? row.asked) : row.asked) }
+
+  behave(sim, row)
+  const waits = row.later !== undefined && turn > 0 ? [] : (row.waits ?? [])
+  const answer = await timed(t, waits, () => rig.ask(identity, body))
+  checkFailure(t, row.row, answer, row.want)
+  t.strictSame(rig.asked(), asked, 'what the upstream saw')
+  await rig.idle()
+
+  rig.recover()
+  if (row.ended === undefined) {
+    const first = await rig.answered(t, identity, turn)
+    await rig.replayed(t, identity, { prompt: prompt(turn), invocationId: turn }, first)
+    await rig.answered(t, identity, turn + 1)
+  } else {
+    const { ended } = row
+    checkFailure(t, 'the same again', await rig.ask(identity, body), ended)
+    checkFailure(t, 'without a number', await rig.ask(identity, { prompt: 'Something else' }), ended)
+    t.strictSame(rig.asked(), asked, 'a conversation that ended asks nobody')
+    if (turn > 0) {
+      const stored = await rig.ask(identity, { prompt: prompt(turn - 1), invocationId: turn - 1 })
+      t.strictSame([stored.status, stored.headers['idempotency-replayed']], [200, 'true'], 'the last answer stays')
+    }
+    await rig.answered(t, await rig.conversation(), 0)
+  }
+  t.strictSame(sim.violations, [])
+}
+
+/** Plays a row that passes before its repeats are used up: the caller sees an answer. Nothing for rows without repeats. */
+export async function playPassing(t: Test, rig: ChatRig, row: FailingTurn, turn: number): Promise<void> {
+  const { sim } = rig
+  const asked = { ...NOBODY, ...(turn > 0 ? (row.later ?? row.asked) : row.asked) }
+  const failing = asked.upgrades - 1
+  if (failing < 1) return
+  const identity = await rig.conversationAt(t, turn)
+  for (let n = 0; n < failing; n++) {
+    if (row.upgrade) sim.enqueue('upgrade', row.upgrade)
+    if (row.turn) sim.enqueue('turn', row.turn)
+  }
+  await rig.answered(t, identity, turn)
+  t.strictSame(rig.asked(), { ...asked, questions: row.turn ? failing + 1 : 1 })
+  await rig.answered(t, identity, turn + 1)
+  t.strictSame(sim.violations, [])
+}

@@ -6,7 +6,7 @@ import type { FailureId } from '../failures.ts'
  * Sections are those of docs/protocol/chat-sydney.md; "seen" names the time of the captures and clients it was taken from.
  * All of it describes the hub of February 2023 to January 2025.
  */
-export const CONSTANTS_VERSION = 'sydney-2025-01'
+export const CONSTANTS_VERSION = '2026-11-21'
 
 // --- HTTP: creating a conversation -------------------------------------------------------------------------------
 
