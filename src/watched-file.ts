@@ -1,4 +1,4 @@
-import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { readFileSync, type Stats, unwatchFile, watchFile } from 'node:fs'
 
 /** How often the file is looked at. Polled, because notifications get lost on bind mounts and replaced symlinks. */
 const INTERVAL_MS = 1000
@@ -12,7 +12,11 @@ export function watchTextFile(
   path: string,
   onChange: (result: { text: string } | { error: Error }) => void
 ): () => void {
-  const listener = () => onChange(readTextFile(path))
+  const listener = (now: Stats, before: Stats) => {
+    // A file that is missing from the start is reported once, although nothing changed.
+    if (now.mtimeMs === 0 && before.mtimeMs === 0) return
+    onChange(readTextFile(path))
+  }
   watchFile(path, { interval: INTERVAL_MS, persistent: false }, listener)
   return () => unwatchFile(path, listener)
 }

@@ -55,10 +55,13 @@ export function studioPage({ recent, anonymous }: StudioPage): string {
 ${header(anonymous)}
 <main id="main">
 <noscript><p class="error">This page needs JavaScript. The API works without it: see the <a href="docs">API reference</a>.</p></noscript>
+<div id="actions" role="status"></div>
+<div class="work">
 ${chat()}
 <div class="create">
 ${images()}
 ${video()}
+</div>
 </div>
 ${recentCreations(recent)}
 </main>

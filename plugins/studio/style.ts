@@ -3,7 +3,7 @@ export const STYLE = `
 :root {
   color-scheme: light dark;
   --ground: #f3f6fa; --surface: #fff; --sunken: #eef2f7; --line: #d9e1ea; --edge: #8493a5;
-  --text: #15202e; --muted: #56657a; --accent: #1259c9; --accent-hover: #0d479f; --on-accent: #fff; --tint: #e4eefd;
+  --text: #15202e; --muted: #56657a; --accent: #1259c9; --accent-hover: #0d479f; --on-accent: #fff; --tint: #e4eefd; --mine: #1259c9;
   --good: #0f7a4d; --bad: #b42318; --bad-tint: #fdecea; --warn: #8a5a00; --warn-tint: #fdf3dc;
   --shadow: 0 1px 2px rgb(16 32 56 / .06), 0 8px 24px rgb(16 32 56 / .06);
   --radius: 14px;
@@ -11,7 +11,7 @@ export const STYLE = `
 @media (prefers-color-scheme: dark) {
   :root {
     --ground: #0c1118; --surface: #151c26; --sunken: #0f151d; --line: #28333f; --edge: #66778a;
-    --text: #e7eef6; --muted: #9fb0c3; --accent: #6cabff; --accent-hover: #93c2ff; --on-accent: #06172e; --tint: #16273f;
+    --text: #e7eef6; --muted: #9fb0c3; --accent: #6cabff; --accent-hover: #93c2ff; --on-accent: #06172e; --tint: #16273f; --mine: #1d4f96;
     --good: #4fd093; --bad: #ff8f84; --bad-tint: #331a19; --warn: #f0c060; --warn-tint: #2d2514;
     --shadow: 0 1px 2px rgb(0 0 0 / .4), 0 8px 24px rgb(0 0 0 / .25);
   }
@@ -44,7 +44,7 @@ nav a:hover, .docs:hover { background: var(--sunken); color: var(--text); }
 .identity { display: flex; align-items: center; gap: .5rem; font-size: .9375rem; white-space: nowrap; }
 .identity input { width: 11rem; }
 
-main, .create { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.25rem; }
+main, .work, .create { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.25rem; }
 main { max-width: 84rem; margin: 0 auto; padding: 1.25rem; }
 .panel { background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); box-shadow: var(--shadow); padding: 1.1rem 1.25rem 1.25rem; }
 .panel-head { display: flex; align-items: center; gap: .75rem; min-height: 2.25rem; margin-bottom: .5rem; }
@@ -58,7 +58,7 @@ textarea { width: 100%; min-height: 4rem; max-height: 14rem; resize: vertical; f
 select { padding-right: .4rem; height: 2.5rem; }
 input::placeholder, textarea::placeholder { color: var(--muted); opacity: 1; }
 input[aria-invalid=true] { border-color: var(--bad); box-shadow: 0 0 0 1px var(--bad); }
-.row { display: flex; flex-wrap: wrap; align-items: end; gap: .6rem 1rem; }
+.row { display: flex; flex-wrap: wrap; align-items: end; gap: .6rem; }
 #chat-form .row { align-items: center; gap: .6rem; }
 .row label, legend { font-size: .875rem; color: var(--muted); }
 .field { display: grid; gap: .15rem; }
@@ -87,7 +87,7 @@ button { cursor: pointer; border: 1px solid transparent; border-radius: 10px; pa
 .lead { font-size: 1.5rem; font-weight: 600; letter-spacing: -.02em; }
 #chat-welcome .chips { justify-content: center; }
 .bubble { position: relative; max-width: min(46rem, 94%); padding: .65rem .95rem; border-radius: 16px; overflow-wrap: anywhere; }
-.bubble.me { align-self: end; background: var(--accent); color: var(--on-accent); border-bottom-right-radius: 5px; white-space: pre-wrap; }
+.bubble.me { align-self: end; background: var(--mine); color: #fff; border-bottom-right-radius: 5px; white-space: pre-wrap; }
 .bubble.bing { align-self: start; background: var(--sunken); border-bottom-left-radius: 5px; }
 .prose > * + * { margin-top: .65em; }
 .prose ul, .prose ol { padding-left: 1.4em; }
@@ -101,7 +101,10 @@ button { cursor: pointer; border: 1px solid transparent; border-radius: 10px; pa
 .table th, .table td { border: 1px solid var(--line); padding: .3em .7em; text-align: left; background: var(--surface); overflow-wrap: normal; }
 .cite { line-height: 0; font-size: .72em; }
 .cite a, .cite { text-decoration: none; padding: 0 .1em; }
-.notice { margin-top: .6rem; padding: .4rem .7rem; border-radius: 8px; font-size: .9375rem; background: var(--warn-tint); color: var(--warn); }
+.bubble .notice { margin-top: .6rem; }
+#actions { display: grid; gap: .5rem; }
+#actions:empty { position: absolute; }
+.notice { padding: .4rem .7rem; border-radius: 8px; font-size: .9375rem; background: var(--warn-tint); color: var(--warn); }
 .sources { margin-top: .75rem; padding-top: .6rem; border-top: 1px solid var(--line); font-size: .875rem; }
 .sources h3 { font-size: .8125rem; color: var(--muted); font-weight: 600; }
 .sources ol { padding-left: 1.3em; }
@@ -168,9 +171,8 @@ footer { display: flex; flex-wrap: wrap; justify-content: space-between; gap: .5
 footer a { margin-right: .75rem; }
 
 @media (min-width: 62rem) {
-  main { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); align-items: start; }
+  .work { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); align-items: start; }
   #chat { position: sticky; top: 5.25rem; height: clamp(30rem, 100vh - 6.75rem, 56rem); }
-  #recent { grid-column: 1 / -1; }
 }
 @media (max-width: 48rem) {
   header { position: static; gap: .5rem .75rem; padding-inline: .75rem; }

@@ -96,6 +96,11 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   ): Promise<Task | undefined> {
     const moved = await store.move(task.id, ...change)
     if (moved !== undefined) announce(moved)
+    else {
+      // Somebody else, with the same store, was first. Those who wait here have not heard of it.
+      const present = await store.get(task.id)
+      if (present !== undefined) changes.emit(present.id, present)
+    }
     return moved
   }
 
@@ -261,12 +266,12 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     }
   }
 
-  async function arm(): Promise<void> {
-    const now = clock.now()
-    const at = await store.nextDueAt(now)
+  /** @param since when the pass began: what fell due while it looked at the store counts as not seen */
+  async function arm(since: number): Promise<void> {
+    const at = await store.nextDueAt(since)
     disarm()
     if (closed || at === undefined) return
-    disarm = clock.timer(Math.min(Math.max(1, at - now), LONGEST_TIMER_MS), () => runner.kick())
+    disarm = clock.timer(Math.min(Math.max(1, at - clock.now()), LONGEST_TIMER_MS), () => runner.kick())
   }
 
   const runner: TaskRunner = {
@@ -308,8 +313,9 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
           try {
             do {
               again = false
+              const since = clock.now()
               await pass()
-              if (!again) await arm()
+              if (!again) await arm(since)
             } while (again && !closed)
           } finally {
             stepping = undefined

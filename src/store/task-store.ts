@@ -213,6 +213,7 @@ export function createTaskStore(store: Store) {
         .selectFrom('tasks')
         .select((eb) => eb.fn.min('deadline_at').as('at'))
         .where('state', 'in', open)
+        .where('deadline_at', '>', now)
         .executeTakeFirst()
       const times = [due?.at, deadline?.at].filter((at) => at !== null && at !== undefined)
       return times.length === 0 ? undefined : Math.min(...times)

@@ -3,7 +3,7 @@ import type { Locator } from 'playwright-core'
 import sharp from 'sharp'
 import t from 'tap'
 import { visit } from '../support/browser.ts'
-import { startGateway, USER } from '../support/gateway.ts'
+import { COOKIE, startGateway, USER } from '../support/gateway.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: runs in the browser, whose types are not loaded here
 type Element = any
@@ -100,6 +100,10 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
       t.strictSame(await loaded(cards.nth(1).locator('img')), Array(4).fill([1792, 1024]), when)
       t.ok((await playing(cards.nth(0).locator('video'))).moved)
       if (when === 'before') {
+        await page.locator('html').evaluate((root: Element) => root.scrollTo(0, root.scrollHeight))
+        const chat = await page.locator('#chat').boundingBox()
+        const recent = await page.locator('#recent').boundingBox()
+        t.ok((chat?.y ?? 0) + (chat?.height ?? 0) < (recent?.y ?? 0), 'the chat stays off the creations')
         await screenshot('studio-recent', false)
         await page.locator('html').evaluate((root: Element) => root.scrollTo(0, 0))
         await screenshot('studio')
@@ -140,7 +144,7 @@ t.test('a name keeps its creations apart from those of nobody, over a reload', a
 
 t.test('failures say what happened, with code and request id', async (t) => {
   const gateway = await startGateway(t)
-  const { page, complaints } = await visit(t, `${await gateway.listen()}/studio`)
+  const { page, complaints, screenshot } = await visit(t, `${await gateway.listen()}/studio`)
 
   await page.getByLabel('Message').fill('hello')
   await page.keyboard.press('Enter')
@@ -168,6 +172,14 @@ t.test('failures say what happened, with code and request id', async (t) => {
   await page.getByLabel('What should happen in the video?').fill('waves')
   await page.getByRole('button', { name: 'Create video' }).click()
   await page.locator('#video-result .error').waitFor()
+
+  gateway.sim.cookies.expire(COOKIE)
+  await page.getByLabel('What should be in the picture?').fill('a boat')
+  await page.getByRole('button', { name: 'Create images' }).click()
+  await page.locator('#image-result .error', { hasText: 'cookie_expired' }).waitFor()
+  await page.locator('#actions p', { hasText: 'Images' }).waitFor()
+  t.equal(await page.locator('#health').innerText(), 'Needs your attention')
+  await screenshot('expired')
 
   // The browser itself notes each refused request; the page adds nothing to that.
   t.strictSame(

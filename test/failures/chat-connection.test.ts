@@ -9,14 +9,13 @@
  */
 import t from 'tap'
 import {
-  type ChatRig,
   chatRig,
   checkFailure,
   type FailingTurn,
   NOBODY,
   playFailure,
-  playPassing,
-  prompt
+  playKept,
+  playTable
 } from '../support/chat-failures.ts'
 import { BAD_PAYLOAD, checkPeace, SAID, TIMEOUT, type Want } from '../support/failure-table.ts'
 import { USER } from '../support/gateway.ts'
@@ -90,6 +89,7 @@ const rows: FailingTurn[] = [
   {
     row: 'W5, the upgrade is not answered',
     upgrade: { stall: 'before' },
+    turns: [0],
     want: HANDSHAKE_TIMEOUT,
     asked: KNOCKED_TWICE,
     waits: [10_000, 10_000]
@@ -139,12 +139,7 @@ const rows: FailingTurn[] = [
 
 t.test('connection', async (t) => {
   const rig = await chatRig(t)
-  for (const row of rows) {
-    for (const turn of [0, 1]) {
-      await t.test(`${row.row}, turn ${turn}`, (t) => playFailure(t, rig, row, turn))
-      await t.test(`${row.row}, turn ${turn}, passing`, (t) => playPassing(t, rig, row, turn))
-    }
-  }
+  await playTable(t, rig, rows)
   checkPeace(t, rig)
 })
 
@@ -184,16 +179,82 @@ t.test('W9: a prompt and a context of more than 8000 characters', async (t) => {
   })
 })
 
-/** Checks when a call ended, in seconds of the gateway's clock. */
-async function within<T>(
-  t: typeof import('tap').default | Parameters<typeof playFailure>[0],
-  [least, most]: readonly [number, number],
-  speed: number,
-  call: () => Promise<T>
-): Promise<T> {
-  const startedAt = performance.now()
-  const result = await call()
-  const seconds = ((performance.now() - startedAt) / 1000) * speed
-  t.ok(seconds > least - 1 && seconds < most, `after ${least} s (${seconds})`)
-  return result
-}
+t.test('W10: silence, and nothing but pings', async (t) => {
+  const speed = 40
+  const rig = await chatRig(t, { speed })
+  const row = { row: 'W10', want: TIMEOUT, asked: ONCE } as const
+  for (const { name, turn, turns, seconds } of [
+    {
+      name: 'nothing',
+      turn: { end: 'silence', endAt: 'start', pingEveryMs: 0 },
+      turns: [0],
+      seconds: 40
+    },
+    {
+      name: 'pings only',
+      turn: { end: 'silence', endAt: 'start', pingEveryMs: 20 },
+      turns: [1],
+      seconds: 40
+    },
+    {
+      name: 'text, then pings only',
+      turn: { end: 'silence', endAt: 'mid-text', pingEveryMs: 20 },
+      turns: [1],
+      seconds: 60
+    }
+  ] as const) {
+    for (const n of turns) {
+      await t.test(`${name}, turn ${n}`, async (t) => {
+        const startedAt = performance.now()
+        await playFailure(t, rig, { ...row, turn }, n)
+        const took = ((performance.now() - startedAt) / 1000) * speed
+        t.ok(took > seconds - 1 && took < 110, `ends by its own deadline of ${seconds} s (took ${took})`)
+      })
+    }
+  }
+})
+
+t.test('W10: the deadline of the whole call', async (t) => {
+  // Less than any deadline inside, so that nothing else ends the call.
+  const rig = await chatRig(t, { speed: 10, config: { CHAT_TIMEOUT_MS: 8000 } })
+  const { sim } = rig
+  const row = { row: 'W10', want: TIMEOUT } as const
+  for (const { name, ...behaviour } of [
+    { name: 'the upgrade is not answered', upgrade: { stall: 'before' }, asked: KNOCKED_ONCE },
+    { name: 'the question is not answered', turn: { end: 'silence', endAt: 'start' }, asked: ONCE },
+    { name: 'a text without an end', turn: { charsPerUpdate: 1, updateDelayMs: 100 }, asked: ONCE }
+  ] as Omit<FailingTurn, 'row' | 'want'>[] & { name: string }[]) {
+    await t.test(name, (t) => playFailure(t, rig, { ...row, ...behaviour }, 1))
+  }
+
+  await t.test('create is not answered', async (t) => {
+    sim.reset()
+    sim.set('create', { stall: 'before' })
+    checkFailure(t, 'W10', await rig.post('/create_conversation', { userId: USER }), TIMEOUT)
+    t.strictSame(rig.asked(), { ...NOBODY, creates: 1 })
+    rig.recover()
+    await rig.answered(t, await rig.conversation(), 0)
+    t.strictSame(sim.violations, [])
+  })
+})
+
+t.test('W11 with text: it is the answer', async (t) => {
+  const rig = await chatRig(t)
+  for (const turn of [0, 1]) {
+    await t.test(`without an error, turn ${turn}`, (t) =>
+      playKept(t, rig, { row: 'W11', turn: { end: 'completion-only', endAt: 'after-text' } }, turn)
+    )
+    await t.test(`with an error, turn ${turn}`, (t) =>
+      playKept(
+        t,
+        rig,
+        {
+          row: 'W11',
+          turn: { end: 'completion-only', endAt: 'after-text', completionError: SAID },
+          notice: 'answer_truncated'
+        },
+        turn
+      )
+    )
+  }
+})

@@ -8,8 +8,23 @@
  */
 import t from 'tap'
 import type { PartialBehaviours } from '../../src/simulator/index.ts'
-import { behave, type ChatRig, chatRig, checkFailure, NOBODY, prompt, timed } from '../support/chat-failures.ts'
-import { BAD_PAYLOAD, CHALLENGE, COOKIE_EXPIRED, checkPeace, SAID, type Want } from '../support/failure-table.ts'
+import {
+  behave,
+  type ChatRig,
+  chatRig,
+  checkFailure,
+  NOBODY,
+  prompt,
+  timed
+} from '../support/chat-failures.ts'
+import {
+  BAD_PAYLOAD,
+  CHALLENGE,
+  COOKIE_EXPIRED,
+  checkPeace,
+  SAID,
+  type Want
+} from '../support/failure-table.ts'
 import { COOKIE, USER } from '../support/gateway.ts'
 
 interface Row {

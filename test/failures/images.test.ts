@@ -16,45 +16,31 @@ import {
   CHALLENGE,
   COOKIE_EXPIRED,
   checkAnswer,
+  FAILED,
+  FAST_USED_UP,
   type FailureRig,
   failureRig,
+  MARKERS,
+  NOT_ACCEPTED,
   NOTHING,
+  OUTAGE,
   OUTCOME_UNKNOWN,
+  OVERLOADED,
   POLICY,
-  REGION,
   SAID,
   SAID_PAGE,
   type Seen,
   SPEED,
+  TEXT_ROWS,
   TIMEOUT,
+  UNSAFE,
   type Want
 } from '../support/failure-table.ts'
 import { COOKIE } from '../support/gateway.ts'
 
-const rejected = (code: string): Want => ({ status: 422, type: 'prompt_rejected_error', code, stop: true })
-const invalid = (code: string): Want => ({ status: 400, type: 'invalid_request_error', code, stop: true })
-const NOT_ACCEPTED: Want = { status: 502, type: 'upstream_error', code: 'not_accepted', stop: true }
-const UNSAFE = rejected('unsafe_result')
 const TOO_MANY: Want = { status: 429, type: 'rate_limit_error', code: 'too_many_jobs', retryAfter: [60, 180] }
-const FAST_USED_UP: Want = {
-  status: 429,
-  type: 'rate_limit_error',
-  code: 'fast_quota_exhausted',
-  retryAfter: [1, 86_400],
-  stop: true
-}
-const OVERLOADED: Want = {
-  status: 503,
-  type: 'upstream_unavailable_error',
-  code: 'overloaded',
-  retryAfter: 120
-}
-const FAILED: Want = { status: 502, type: 'upstream_error', code: 'creation_failed', retryAfter: 60 }
-const OUTAGE: Want = { status: 503, type: 'upstream_unavailable_error', code: 'outage', retryAfter: 600 }
 const NO_IMAGES: Want = { status: 502, type: 'upstream_error', code: 'no_images' }
 const NOT_SHOWN: Want = { status: 502, type: 'upstream_error', code: 'upstream_rejected' }
-const MARKERS = ['girer-icon', 'clarity-tag', 'dq-err', 'gil-err-img', 'girer-title'] as const
-
 interface Row {
   name: string
   behave: (sim: Simulator) => void
@@ -187,7 +173,12 @@ t.test('I2, I3, I10, I11, I16, I17: submits that are not accepted', async (t) =>
     { name: 'I16', behave: behave('submit', { answer: 'no-id' }), want: BAD_PAYLOAD, seen: REFUSED },
     { name: 'I16 login', behave: behave('submit', { answer: 'login' }), want: COOKIE_EXPIRED, seen: REFUSED },
     ...(['authns', 'snrerror'] as const).map(
-      (answer): Row => ({ name: `I17 ${answer}`, behave: behave('submit', { answer }), want: CHALLENGE, seen: REFUSED })
+      (answer): Row => ({
+        name: `I17 ${answer}`,
+        behave: behave('submit', { answer }),
+        want: CHALLENGE,
+        seen: REFUSED
+      })
     )
   ])
 })
@@ -203,28 +194,16 @@ t.test('I2: the second submit differs in rt and in nothing else', async (t) => {
     const [first, second, third] = rig.sim.requests.filter(({ method }) => method === 'POST')
     t.equal(third, undefined)
     const queries = [first, second].map((request) => new URLSearchParams(request?.search))
-    t.strictSame(queries.map((query) => query.get('rt')), rts)
+    t.strictSame(
+      queries.map((query) => query.get('rt')),
+      rts
+    )
     for (const query of queries) for (const name of ['rt', 'IG']) query.delete(name)
     t.equal(String(queries[0]), String(queries[1]))
     t.equal(first?.body, second?.body)
     rig.sim.reset()
   }
 })
-
-/** Rows of error texts, as every answer about a creation may show them. */
-const TEXT_ROWS: [row: string, text: Behaviours['submit']['text'], want: Want][] = [
-  ['I5', 'blocked', POLICY],
-  ['I5', 'content-warning', POLICY],
-  ['I6', 'under-review', rejected('under_review')],
-  ['I7', 'unsafe-image', UNSAFE],
-  ['I8', 'language', invalid('language_unsupported')],
-  ['I9', 'short-prompt', invalid('prompt_too_short')],
-  ['I12', 'high-demand', OVERLOADED],
-  ['I12', 'cannot-create', OVERLOADED],
-  ['I13', 'problem', FAILED],
-  ['I13', 'try-later', FAILED],
-  ['I14', 'region', REGION]
-]
 
 for (const [op, seen] of [
   ['submit', REFUSED],
@@ -234,8 +213,18 @@ for (const [op, seen] of [
   t.test(`I4 to I9, I12 to I14: refused, on the answer to ${op}`, async (t) => {
     const rig = await failureRig(t)
     await play(t, rig, [
-      ...MARKERS.map((marker) => ({ name: `I4 ${marker}`, behave: behave(op, { marker }), want: POLICY, seen })),
-      ...TEXT_ROWS.map(([row, text, want]) => ({ name: `${row} ${text}`, behave: behave(op, { text }), want, seen }))
+      ...MARKERS.map((marker) => ({
+        name: `I4 ${marker}`,
+        behave: behave(op, { marker }),
+        want: POLICY,
+        seen
+      })),
+      ...TEXT_ROWS.map(([row, text, want]) => ({
+        name: `${row} ${text}`,
+        behave: behave(op, { text }),
+        want,
+        seen
+      }))
     ])
   })
 }
@@ -255,7 +244,12 @@ t.test('I15: an outage', async (t) => {
   const rig = await failureRig(t)
   for (const text of ['outage', 'sorry'] as const) {
     await play(t, rig, [
-      { name: `bootstrap ${text}`, behave: behave('bootstrap', { text }), want: OUTAGE, seen: { bootstraps: 3 } },
+      {
+        name: `bootstrap ${text}`,
+        behave: behave('bootstrap', { text }),
+        want: OUTAGE,
+        seen: { bootstraps: 3 }
+      },
       {
         name: `bootstrap ${text} twice`,
         behave: behaveNext('bootstrap', { text }, { text }),
@@ -337,7 +331,8 @@ t.test('I18: waiting in every shape', async (t) => {
     ...shapes.map((shape) => row(shape, { pending: [shape] }, 3)),
     row('all of them', { pending: [...shapes] }, 7),
     row('a preview of GPT-4o', { pending: ['streaming'] }, 3, { model: 'GPT4O' }),
-    row('the JSON of the newer protocol', { g3: true, g3Partial: true }, 3),
+    row('the JSON of the newer protocol', { g3: true }, 3),
+    row('some pictures, not all', { pendingPolls: 1, g3: true, g3Partial: true }, 3),
     {
       name: 'JSON of an unknown shape, and half of one',
       behave: behaveNext('poll', { body: '{"said":"zebra-canary"}' }, { body: '{"errorMess' }),
@@ -397,7 +392,11 @@ t.test('I10: queue, and once more after 30 s', async (t) => {
   const second = rig.image({ query: 'second' })
   await rig.until('creator.submit.received', 2)
   rig.sim.set('poll', {})
-  t.strictSame([(await first).status, (await second).status], [200, 200], 'both are drawn, one after the other')
+  t.strictSame(
+    [(await first).status, (await second).status],
+    [200, 200],
+    'both are drawn, one after the other'
+  )
   t.ok((performance.now() - startedAt) * SPEED >= 30_000, 'after 30 s')
   t.match(rig.seen(), { submits: 3, accepted: 2 })
   t.strictSame(rig.sim.violations, [])
@@ -485,7 +484,9 @@ t.test('I26: requests that Bing never sees', async (t) => {
     ['too many bytes, with half a character', { query: `${'中'.repeat(1333)}\ud800` }, 'query', TOO_LONG]
   ]
   for (const [name, body, param, more] of cases) {
-    for (const call of name.includes('model') || name.includes('aspect') ? [rig.image] : [rig.image, rig.video]) {
+    for (const call of name.includes('model') || name.includes('aspect')
+      ? [rig.image]
+      : [rig.image, rig.video]) {
       const want: Want = { status: 400, type: 'invalid_request_error', code: null, param, ...more }
       checkAnswer(t, `I26 ${name}`, await call(body), want)
     }

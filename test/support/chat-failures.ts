@@ -29,7 +29,12 @@ export interface ChatRig extends Gateway {
   /** Turn n of a conversation, which must be answered, with the memory of the turns before. */
   answered(t: Test, identity: Identity, turn: number): Promise<Answer>
   /** Repeats turn n: the stored answer, and nobody is asked. */
-  replayed(t: Test, identity: Identity, body: { prompt: string; invocationId: number }, first: Answer): Promise<void>
+  replayed(
+    t: Test,
+    identity: Identity,
+    body: { prompt: string; invocationId: number },
+    first: Answer
+  ): Promise<void>
   asked(): Asked
   /** Waits until the hub has seen the last socket close. */
   idle(): Promise<void>
@@ -160,6 +165,8 @@ export type FailingTurn = {
   asked: Partial<Asked>
   /** The same on a second turn, where that differs. */
   later?: Partial<Asked>
+  /** The turns it is played on; the first and the second one when it does not say. */
+  turns?: readonly number[]
   /** The least waits of all attempts together, in milliseconds of the gateway's clock. */
   waits?: readonly number[]
   /** In place of the usual prompt. */
@@ -168,12 +175,28 @@ export type FailingTurn = {
   ended?: Want
 } & PartialBehaviours
 
+/** Plays a table, each row on its turns: failing for good, and where it is repeated, passing in time. */
+export async function playTable(t: Test, rig: ChatRig, rows: readonly FailingTurn[]): Promise<void> {
+  for (const row of rows) {
+    for (const turn of row.turns ?? [0, 1]) {
+      await t.test(`${row.row}, turn ${turn}`, (t) => playFailure(t, rig, row, turn))
+      if (askedOn(row, turn).upgrades > 1) {
+        await t.test(`${row.row}, turn ${turn}, passing`, (t) => playPassing(t, rig, row, turn))
+      }
+    }
+  }
+}
+
+function askedOn({ asked, later }: FailingTurn, turn: number): Asked {
+  return { ...NOBODY, ...(turn > 0 ? (later ?? asked) : asked) }
+}
+
 /** Plays a row on turn n of a conversation, and what the caller meets when it asks again. */
 export async function playFailure(t: Test, rig: ChatRig, row: FailingTurn, turn: number): Promise<void> {
   const { sim } = rig
   const identity = await rig.conversationAt(t, turn)
   const body = { prompt: row.prompt ?? prompt(turn), invocationId: turn }
-  const asked = { ...NOBODY, ...(turn > 0 ? (row.later ?? row.asked) : row.asked) }
+  const asked = askedOn(row, turn)
 
   behave(sim, row)
   const waits = row.later !== undefined && turn > 0 ? [] : (row.waits ?? [])
@@ -194,19 +217,22 @@ export async function playFailure(t: Test, rig: ChatRig, row: FailingTurn, turn:
     t.strictSame(rig.asked(), asked, 'a conversation that ended asks nobody')
     if (turn > 0) {
       const stored = await rig.ask(identity, { prompt: prompt(turn - 1), invocationId: turn - 1 })
-      t.strictSame([stored.status, stored.headers['idempotency-replayed']], [200, 'true'], 'the last answer stays')
+      t.strictSame(
+        [stored.status, stored.headers['idempotency-replayed']],
+        [200, 'true'],
+        'the last answer stays'
+      )
     }
     await rig.answered(t, await rig.conversation(), 0)
   }
   t.strictSame(sim.violations, [])
 }
 
-/** Plays a row that passes before its repeats are used up: the caller sees an answer. Nothing for rows without repeats. */
-export async function playPassing(t: Test, rig: ChatRig, row: FailingTurn, turn: number): Promise<void> {
+/** A row that passes before its repeats are used up: the caller sees an answer. */
+async function playPassing(t: Test, rig: ChatRig, row: FailingTurn, turn: number): Promise<void> {
   const { sim } = rig
-  const asked = { ...NOBODY, ...(turn > 0 ? (row.later ?? row.asked) : row.asked) }
+  const asked = askedOn(row, turn)
   const failing = asked.upgrades - 1
-  if (failing < 1) return
   const identity = await rig.conversationAt(t, turn)
   for (let n = 0; n < failing; n++) {
     if (row.upgrade) sim.enqueue('upgrade', row.upgrade)
@@ -215,5 +241,56 @@ export async function playPassing(t: Test, rig: ChatRig, row: FailingTurn, turn:
   await rig.answered(t, identity, turn)
   t.strictSame(rig.asked(), { ...asked, questions: row.turn ? failing + 1 : 1 })
   await rig.answered(t, identity, turn + 1)
+  t.strictSame(sim.violations, [])
+}
+
+/** A row of a table of turns that succeed although something is wrong. */
+export interface KeptTurn {
+  row: string
+  turn: NonNullable<PartialBehaviours['turn']>
+  notice?: 'answer_truncated' | 'answer_revoked'
+  /** Only a part of {@link ANSWER} had come. */
+  isPart?: true
+  /** The row ends the conversation: what the next turn is told, without asking anybody. */
+  ended?: Want
+}
+
+/** What the simulator answers in rows of kept texts. */
+export const ANSWER =
+  'The harbour tower is forty-two metres high. It was built of granite, and nobody has climbed it since; the stairs are closed.'
+
+/** Plays a row on turn n: the text, its notice, the stored answer for a repeat, and the next turn. */
+export async function playKept(t: Test, rig: ChatRig, row: KeptTurn, turn: number): Promise<void> {
+  const { sim } = rig
+  const identity = await rig.conversationAt(t, turn)
+  sim.set('turn', { answer: ANSWER, search: 'never', suggestions: 0, ...row.turn })
+  const body = { prompt: 'How high is the tower?', invocationId: turn }
+  const answer = await rig.ask(identity, body)
+  t.equal(answer.status, 200, answer.text)
+  const { message, turns, ...rest } = answer.json
+  t.strictSame(rest, {
+    conversationId: identity.conversationId,
+    invocationId: turn + 1,
+    ...(row.notice === undefined ? {} : { truncated: true, notice: row.notice })
+  })
+  if (row.isPart)
+    t.ok(ANSWER.startsWith(message) && message !== '' && message !== ANSWER, `a part: ${message}`)
+  else t.equal(message, ANSWER)
+  t.match(turns, { used: turn + 1, max: Number })
+  t.strictSame(rig.asked(), { ...NOBODY, upgrades: 1, questions: 1 }, 'asked once')
+  await rig.idle()
+
+  rig.recover()
+  await rig.replayed(t, identity, body, answer)
+  const next = { prompt: 'My name is Zinc-Heron.', invocationId: turn + 1 }
+  if (row.ended === undefined) {
+    t.equal((await rig.ask(identity, next)).status, 200, 'the conversation goes on')
+    t.equal(rig.asked().questions, 2)
+  } else {
+    checkFailure(t, 'the next turn', await rig.ask(identity, next), row.ended)
+    t.equal(rig.asked().questions, 1, 'a conversation that ended asks nobody')
+    await rig.replayed(t, identity, body, answer)
+    await rig.answered(t, await rig.conversation(), 0)
+  }
   t.strictSame(sim.violations, [])
 }

@@ -63,6 +63,58 @@ export const POLICY: Want = {
   stop: true
 }
 
+export const rejected = (code: string): Want => ({
+  status: 422,
+  type: 'prompt_rejected_error',
+  code,
+  stop: true
+})
+export const invalid = (code: string): Want => ({
+  status: 400,
+  type: 'invalid_request_error',
+  code,
+  stop: true
+})
+export const UNSAFE = rejected('unsafe_result')
+export const NOT_ACCEPTED: Want = { status: 502, type: 'upstream_error', code: 'not_accepted', stop: true }
+export const FAST_USED_UP: Want = {
+  status: 429,
+  type: 'rate_limit_error',
+  code: 'fast_quota_exhausted',
+  retryAfter: [1, 86_400],
+  stop: true
+}
+export const OVERLOADED: Want = {
+  status: 503,
+  type: 'upstream_unavailable_error',
+  code: 'overloaded',
+  retryAfter: 120
+}
+export const FAILED: Want = { status: 502, type: 'upstream_error', code: 'creation_failed', retryAfter: 60 }
+export const OUTAGE: Want = {
+  status: 503,
+  type: 'upstream_unavailable_error',
+  code: 'outage',
+  retryAfter: 600
+}
+
+/** Signs of a refused prompt (row I4). */
+export const MARKERS = ['girer-icon', 'clarity-tag', 'dq-err', 'gil-err-img', 'girer-title'] as const
+/** Error texts that mean the same wherever they are shown. */
+export const TEXT_ROWS: readonly [row: string, text: Behaviours['submit']['text'], want: Want][] = [
+  ['I5', 'blocked', POLICY],
+  ['I5', 'content-warning', POLICY],
+  ['I6', 'under-review', rejected('under_review')],
+  ['I7', 'unsafe-image', UNSAFE],
+  ['I8', 'language', invalid('language_unsupported')],
+  ['I9', 'short-prompt', invalid('prompt_too_short')],
+  ['I12', 'high-demand', OVERLOADED],
+  ['I12', 'cannot-create', OVERLOADED],
+  ['I13', 'problem', FAILED],
+  ['I13', 'try-later', FAILED],
+  ['I14', 'region', REGION]
+]
+
 /** Part of every invented answer of the upstream; must never reach a caller. */
 export const SAID = 'The upstream says zebra-canary.'
 export const SAID_PAGE = `<!doctype html><title>${SAID}</title><p>${SAID}</p>`
@@ -153,7 +205,7 @@ const UPSTREAM_WORDS = [
     errorPanel(text)
       .split(/<[^>]*>|(?<=[.!])\s/)
       .map((words) => words.trim())
-      .filter((words) => words.length >= 18)
+      .filter((words) => words.length >= 20)
   )
 ]
 
@@ -176,15 +228,15 @@ export interface FailureRig extends Gateway {
 }
 
 /** Seconds that pass for the gateway in one real second. */
-export const SPEED = 200
+export const SPEED = 50
 
 /** A gateway for tables: retries and backoff take no time, deadlines are far away unless `config` says otherwise. */
 export async function failureRig(t: Test, options: GatewayOptions = {}): Promise<FailureRig> {
   const gateway = await startGateway(t, {
-    speed: SPEED,
     ...options,
+    speed: options.speed ?? SPEED,
     config: {
-      POLL_INTERVAL_MS: 1000,
+      POLL_INTERVAL_MS: 5 * SPEED,
       CHAT_TIMEOUT_MS: 3_000_000,
       IMAGE_TIMEOUT_MS: 3_000_000,
       ...options.config

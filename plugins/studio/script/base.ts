@@ -116,14 +116,29 @@ function onSubmit(form, run) {
   })
 }
 
+const SERVICES = { sydney: 'Chat', 'image-creator': 'Images', 'video-creator': 'Video' }
+
+// What a person must do stands above everything else; one line for all services that wait for the same.
+function showActions(upstreams) {
+  const waiting = new Map()
+  for (const { name, action } of upstreams)
+    if (action) waiting.set(action, [...(waiting.get(action) || []), SERVICES[name] || name])
+  const words = [...waiting].map(([action, names]) => names.join(', ') + ': ' + action)
+  const list = $('actions')
+  if (words.join() === [...list.children].map((item) => item.textContent).join()) return
+  list.replaceChildren(...words.map((text) => h('p', { class: 'notice' }, text)))
+}
+
 async function showHealth() {
   const pill = $('health')
   let state = 'bad'
   let text = 'Gateway not reachable'
   try {
-    const { cookie, session } = (await api('GET', 'health', { as: '' })).data
-    state = cookie !== 'set' ? 'bad' : session === 'active' ? 'good' : 'idle'
-    text = cookie !== 'set' ? 'No cookie set' : session === 'active' ? 'Signed in to Bing' : 'Ready'
+    const { cookie, session, upstreams } = (await api('GET', 'health', { as: '' })).data
+    const isWell = upstreams.every((upstream) => !upstream.action)
+    state = cookie !== 'set' || !isWell ? 'bad' : session === 'active' ? 'good' : 'idle'
+    text = cookie !== 'set' ? 'No cookie set' : !isWell ? 'Needs your attention' : session === 'active' ? 'Signed in to Bing' : 'Ready'
+    showActions(upstreams)
   } catch { /* said by the text */ }
   pill.dataset.state = state
   if (pill.textContent !== text) pill.textContent = text

@@ -68,7 +68,7 @@ function startVideo() {
       if (url) show(region, false, player(url, query, { autoplay: !still, loop: !still, muted: true }))
       else {
         const { code = null, type = null } = task.errorDetail || {}
-        show(region, false, errorCard(new ApiError(task.error || 'The video was cancelled.', { code, type }), retry))
+        show(region, false, errorCard(new ApiError(task.error || 'The video was cancelled.', { code, type, canRetry: type !== 'prompt_rejected_error' }), retry))
       }
     } catch (error) {
       if (latest === id) show(region, false, errorCard(error, retry))

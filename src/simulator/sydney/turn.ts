@@ -201,7 +201,8 @@ export async function playTurn(
       conversation.counted = plan.turnNumber
       conversation.expiresAt = Date.now() + conversation.ttlMs
       if (plan.filter.startsWith('disengaged')) conversation.disengaged = true
-      remember(plan.filter === 'none' && behaviour.end === 'final' && behaviour.completionError === undefined)
+      const broken = behaviour.completionError !== undefined || behaviour.notJson !== 'none'
+      remember(plan.filter === 'none' && behaviour.end === 'final' && !broken)
       item = successItem({
         messages: finalMessages(plan, said),
         conversationId: conversation.id,
