@@ -224,8 +224,8 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
 
   async function lookFailed(task: Task, error: unknown): Promise<void> {
     const now = clock.now()
-    if (error instanceof UpstreamError && task.kind === 'video' && error.type === 'auth_error') {
-      // V8: the id belongs to the account, so the video is still there once somebody has signed in again.
+    if (task.kind === 'video' && needsAPerson(error)) {
+      // V8: the id belongs to the account, so the video is still there once somebody has signed in again or passed the check.
       log.warn({ taskId: task.id, err: error }, 'task paused until there is a new cookie')
       await move(task, 'paused', { dueAt: now + PAUSED_RECHECK_MS, error: taskError(error) })
       return
@@ -384,6 +384,14 @@ function variantOf(task: Task): string {
   return task.kind === 'image' ? task.options.model : task.options.speed
 }
 
+/** Whether looking is of no use until somebody has renewed the cookie, passed a check, or moved the gateway to another network. */
+function needsAPerson(error: unknown): boolean {
+  return (
+    error instanceof UpstreamError &&
+    (error.type === 'auth_error' || error.row === 'T5' || error.row === 'T7')
+  )
+}
+
 function timeout(task: Task): GatewayError {
   if (task.state === 'queued') {
     return new UpstreamError('I21', {
@@ -396,7 +404,7 @@ function timeout(task: Task): GatewayError {
       message: 'The time of the creation was over before Bing had accepted it. Nothing goes on at Bing.'
     })
   }
-  if (task.state === 'paused') return new UpstreamError('V8')
+  if (task.state === 'paused' && task.error !== null) return fromTaskError(task.error)
   if (task.kind === 'video') return new UpstreamError('V9')
   return new UpstreamError(task.memory.onlyPendingJson === true ? 'I21-review' : 'I21')
 }

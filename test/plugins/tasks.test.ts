@@ -178,6 +178,29 @@ t.test('a new cookie wakes paused videos', async (t) => {
   t.equal(sim.counts['creator.video.submit.received'], 3)
 })
 
+t.test('a challenge while a video is made pauses it; the reason is told when its time is over', async (t) => {
+  const gateway = await startGateway(t, { speed: 20, config: { VIDEO_TIMEOUT_MS: 60_000 } })
+  const { sim, app } = gateway
+  sim.set('videoPoll', { status: 403, body: '<html>Just a moment</html>' })
+  sim.set('bootstrap', {})
+  const create = async (query: string) =>
+    (await gateway.post('/create/video', { query })).json.data.taskId as string
+  const [passed, never] = [await create('passed'), await create('never')]
+  await until(async () => (await app.store.tasks.inState('paused')).length === 2)
+  t.equal((await gateway.get(`/task/${passed}`)).json.data.status, 'processing')
+  sim.set('videoPoll', {})
+  sim.cookies.accept('checked-cookie')
+  // Only one of the two is woken before its time is over: the other one's deadline is pulled forward.
+  await app.store.tasks.move(never, 'polling', { deadlineAt: 1, dueAt: null })
+  await app.store.tasks.move(never, 'paused', { dueAt: null })
+  app.upstream.account.replace('checked-cookie')
+  t.equal((await gateway.ended(passed)).status, 'completed')
+  t.match(await gateway.ended(never), {
+    status: 'failed',
+    errorDetail: { type: 'upstream_unavailable_error', code: 'challenge_required' }
+  })
+})
+
 t.test('what falls due while the loop looks at the store is not forgotten', async (t) => {
   const gateway = await startGateway(t)
   const { tasks } = gateway.app.store
