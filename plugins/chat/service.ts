@@ -135,7 +135,8 @@ export function createChatService(settings: ChatServiceSettings) {
         client.ask(conversation.upstream, question, {
           signal,
           onText: context.onText,
-          onRepeat: context.onRepeat
+          onRepeat: context.onRepeat,
+          onConversation: (upstream) => store.moveUpstream(id, upstream, clock.now())
         })
       )
       const { message, sources, suggestions, turns, notice } = answer

@@ -99,6 +99,15 @@ export function createConversationStore(store: Store) {
       })
     },
 
+    /** Points a conversation that was never answered at another one upstream. */
+    async moveUpstream(id: string, upstream: UpstreamConversation, now: number): Promise<void> {
+      await store
+        .updateTable('conversations')
+        .set({ upstream: JSON.stringify(upstream), updated_at: now })
+        .where('id', '=', id)
+        .execute()
+    },
+
     /** Closes a conversation that the upstream has given up. An open one stays closed from then on. */
     async close(id: string, state: 'full' | 'expired', now: number): Promise<void> {
       await store

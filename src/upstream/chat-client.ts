@@ -33,6 +33,11 @@ export interface AskOptions {
   signal: AbortSignal
   /** Called as the answer grows. `replace` takes back everything said so far. Text is cut only between code points. */
   onText?: (change: TextChange) => void
+  /**
+   * Told when the question goes to another conversation than the one given, before it is sent: whoever stores it
+   * then keeps it even if the turn fails, so that no repeat opens one more.
+   */
+  onConversation?: (conversation: UpstreamConversation) => Promise<void>
   /** Told of each repeat, for the log. */
   onRepeat?: (error: Error, attempt: number) => void
 }

@@ -256,7 +256,8 @@ export const FAILURES = {
     type: 'rate_limit_error',
     code: 'throttled',
     message: 'Bing is throttling this account.',
-    retryAfter: 3600
+    retryAfter: 3600,
+    shouldRetry: false
   },
   S2: {
     type: 'upstream_unavailable_error',
@@ -299,7 +300,8 @@ export const FAILURES = {
     type: 'rate_limit_error',
     code: 'throttled',
     message: 'The daily limit of this account is used up.',
-    retryAfter: 3600
+    retryAfter: 3600,
+    shouldRetry: false
   },
   S16: contentFiltered,
   S18: {

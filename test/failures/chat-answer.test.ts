@@ -32,7 +32,13 @@ const ONCE = { upgrades: 1, questions: 1 }
 const TWICE = { upgrades: 2, questions: 2 }
 const THRICE = { upgrades: 3, questions: 3 }
 
-const THROTTLED: Want = { status: 429, type: 'rate_limit_error', code: 'throttled', retryAfter: 3600 }
+const THROTTLED: Want = {
+  status: 429,
+  type: 'rate_limit_error',
+  code: 'throttled',
+  retryAfter: 3600,
+  stop: true
+}
 const CAPTCHA: Want = {
   status: 503,
   type: 'upstream_unavailable_error',

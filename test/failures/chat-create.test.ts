@@ -92,7 +92,7 @@ const rows: Row[] = [
   {
     row: 'S1',
     create: { resultValue: 'Throttled', resultMessage: SAID },
-    want: { status: 429, type: 'rate_limit_error', code: 'throttled', retryAfter: 3600 },
+    want: { status: 429, type: 'rate_limit_error', code: 'throttled', retryAfter: 3600, stop: true },
     waits: []
   },
   {

@@ -22,7 +22,7 @@ import {
   CHALLENGE,
   COOKIE_EXPIRED,
   checkAnswer,
-  checkWords,
+  checkFailed,
   type FailureRig,
   failureRig,
   NOTHING,
@@ -434,7 +434,7 @@ t.test('polls that never get through end with the deadline', async (t) => {
 
   rig.sim.set('videoPoll', { reset: true })
   const { taskId } = (await rig.video()).json.data
-  t.match(await rig.ended(taskId), { status: 'failed', errorDetail: { type: TIMEOUT.type, code: 'timeout' } })
+  checkFailed(t, 'video', await rig.ended(taskId), TIMEOUT)
   t.match(await rig.stored(taskId), { upstreamId: /^4-[0-9a-f]{32}$/ }, 'it can be looked up later')
   rig.sim.reset()
   t.equal((await rig.image()).status, 200)
@@ -464,9 +464,7 @@ t.test('polls that fail for good', async (t) => {
     rig.freshSession()
     rig.sim.set('videoPoll', faults)
     const { taskId } = (await rig.video()).json.data
-    const task = await rig.ended(taskId)
-    t.match(task, { status: 'failed', errorDetail: { type: want.type, code: want.code } }, `${name} video`)
-    checkWords(t, `${name} video`, String(task.error))
+    checkFailed(t, `${name} video`, await rig.ended(taskId), want)
     t.strictSame(
       rig.seen(),
       { creates: 0, bootstraps, submits: 1, accepted: 1, polls },

@@ -221,6 +221,20 @@ t.test('more turns than CHAT_CONCURRENCY wait their turn', async (t) => {
   t.ok(most >= 1 && most <= 2, `at most two at once (saw ${most})`)
 })
 
+t.test('a conversation opened for a first turn is kept even if the turn fails', async (t) => {
+  const gateway = await startGateway(t)
+  const { sim } = gateway
+  const identity = await gateway.conversation()
+  sim.enqueue('upgrade', { status: 200 })
+  sim.enqueue('turn', { failure: 'captcha' })
+  const ask = () => gateway.post('/chatgpt', { ...identity, prompt: 'Hi', invocationId: 0 })
+  t.equal((await ask()).json.error.code, 'captcha_required')
+  t.equal(sim.counts['sydney.create'], 2, 'the hub had refused the first one')
+  t.equal((await ask()).status, 200)
+  t.equal(sim.counts['sydney.create'], 2, 'no third one')
+  t.strictSame(sim.violations, [])
+})
+
 t.test('prompt limits', async (t) => {
   const gateway = await startGateway(t)
   const identity = await gateway.conversation()

@@ -204,6 +204,7 @@ t.test('each type of failure', async (t) => {
       status: 429,
       code: 'throttled',
       retryAfter: true,
+      noRetry: true,
       before: () => sim.enqueue('turn', { failure: 'throttled' }),
       run: chat
     },

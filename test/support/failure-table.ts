@@ -170,6 +170,17 @@ export function checkWords(t: Test, name: string, text: string): void {
   t.strictSame(quoted, [], `${name}: no words of the upstream`)
 }
 
+/** Checks a task that failed: `GET /task/:taskId` shows the row's type and code, and nothing of the upstream's own words. */
+export function checkFailed(t: Test, name: string, task: Record<string, unknown>, want: Want): void {
+  t.strictSame(
+    [task.status, task.video, task.errorDetail],
+    ['failed', null, { type: want.type, code: want.code }],
+    name
+  )
+  t.ok(typeof task.error === 'string' && task.error !== '', `${name}: has a message`)
+  checkWords(t, name, JSON.stringify(task))
+}
+
 /** Error texts of the creators; titles of a word or two are left out, they may be anybody's. */
 const UPSTREAM_WORDS = [
   'zebra-canary',

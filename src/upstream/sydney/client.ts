@@ -132,6 +132,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
         if (needsFresh) {
           current = await open(signal)
           needsFresh = false
+          await options.onConversation?.(current)
         }
         try {
           return await askOnce(current, question, options, () => {
