@@ -16,6 +16,8 @@ import { deadline } from './deadline.ts'
 import type { PollSchedule } from './poll-schedule.ts'
 import { isTerminal } from './task-states.ts'
 
+/** One submit, bootstrap and repeats included, may take this long: somebody waits for its answer. */
+const SUBMIT_TIMEOUT_MS = 120_000
 /** One look, bootstrap included, may take this long before it counts as failed and is tried again. */
 const LOOK_TIMEOUT_MS = 90_000
 /** Looks under way at once. More would only queue inside the HTTP client. */
@@ -125,7 +127,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     // The task is in state `submitting` already: written before the prompt leaves the process.
     const limit = deadline(
       clock,
-      (task.deadlineAt ?? Number.POSITIVE_INFINITY) - clock.now(),
+      Math.min(SUBMIT_TIMEOUT_MS, (task.deadlineAt ?? Number.POSITIVE_INFINITY) - clock.now()),
       () => timeout(task),
       submitStop.signal
     )

@@ -55,10 +55,23 @@ export interface CreationResult {
   prompt: string
 }
 
-const PASSING: ReadonlySet<FailureId> = new Set(['T1', 'T2', 'T3', 'T4', 'T8', 'T9', 'T9-bad', 'T10', 'I15'])
+const PASSING: ReadonlySet<FailureId> = new Set([
+  'T1',
+  'T2',
+  'T3',
+  'T4',
+  'T8',
+  'T9',
+  'T9-bad',
+  'T10',
+  'I10',
+  'I15',
+  'V2'
+])
 
 /**
  * Whether a failure of `look` is one of looking rather than of the creation: transport trouble, throttling, an outage.
+ * "Too many creations" (I10, V2) is no verdict on one that was accepted either.
  * Whoever runs the job looks again later, with backoff, until its deadline. Says nothing about a failure of `submit`.
  */
 export function isPassing(error: unknown): error is UpstreamError {

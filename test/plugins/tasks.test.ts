@@ -201,6 +201,15 @@ t.test('a challenge while a video is made pauses it; the reason is told when its
   })
 })
 
+t.test('"too many creations" at a poll is no verdict on what was accepted', async (t) => {
+  const gateway = await startGateway(t, { speed: 50 })
+  gateway.sim.enqueue('poll', { text: 'ongoing' }, { text: 'queue-limit' })
+  t.equal((await gateway.post('/create/image', { query: 'a fox' })).status, 200)
+  gateway.sim.enqueue('videoPoll', { text: 'video-concurrent' })
+  const { taskId } = (await gateway.post('/create/video', { query: 'waves' })).json.data
+  t.equal((await gateway.ended(taskId)).status, 'completed')
+})
+
 t.test('what falls due while the loop looks at the store is not forgotten', async (t) => {
   const gateway = await startGateway(t)
   const { tasks } = gateway.app.store
