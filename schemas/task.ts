@@ -3,7 +3,6 @@ import { ERROR_TYPES, envelope, Nullable, StringEnum, timestamp } from './common
 
 export const TaskParamsSchema = Type.Object({
   taskId: Type.String({
-    maxLength: 128,
     description: 'The id that the creation returned.',
     examples: ['123e4567-e89b-12d3-a456-426614174000']
   })

@@ -133,7 +133,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       (name === 'HTTPS_PROXY' || name === 'NO_PROXY' ? env[name.toLowerCase()]?.trim() : '')
     if (!raw) continue
     const value = fromText(schema, raw)
-    if (Value.Check(schema, value)) given[name] = value
+    if (Value.Check(schema, value) && isUsable(schema, value)) given[name] = value
     else problems.push(`${name} ${expectation(schema)}`)
   }
   for (const [name, why] of Object.entries(NOT_YET)) {
@@ -172,6 +172,11 @@ function fromText(schema: TSchema, raw: string): unknown {
   if (schema.type === 'boolean')
     return { true: true, '1': true, false: false, '0': false }[raw.toLowerCase()] ?? raw
   return raw
+}
+
+/** What a URL's pattern can't tell: a port out of range, a broken IPv6 address. */
+function isUsable(schema: TSchema, value: unknown): boolean {
+  return !schema.pattern?.includes('://') || URL.canParse(value as string)
 }
 
 function expectation(schema: TSchema): string {

@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
+import { DRAIN_MS } from '../plugins/core/lifecycle.ts'
 import { buildApp } from './app.ts'
 import type { Clock } from './clock.ts'
 import type { Config } from './config.ts'
@@ -77,7 +78,8 @@ export async function serve(config: Config): Promise<void> {
           logger.info('stopped')
           process.exit(0)
         })
-      setTimeout(() => process.exit(0), 2 * 10_000 + CLOSE_MS).unref()
+      // Running requests get their time first, submits under way get theirs after that.
+      setTimeout(() => process.exit(0), 2 * DRAIN_MS + CLOSE_MS).unref()
     })
   }
 }

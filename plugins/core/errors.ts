@@ -18,6 +18,8 @@ const FASTIFY_ERRORS: Record<string, { status: number; message: string }> = {
     status: 400,
     message: 'The body is shorter or longer than its Content-Length.'
   },
+  // Longer than any id that was ever given out, so there is nothing of that name.
+  FST_ERR_MAX_PARAM_LENGTH: { status: 404, message: 'There is no such path.' },
   FST_ERR_BAD_URL: { status: 400, message: 'The path is not a valid URL path.' }
 }
 

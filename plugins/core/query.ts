@@ -1,15 +1,16 @@
 import { GatewayError } from '../../src/errors.ts'
 import { MAX_QUERY_CHARS, MAX_QUERY_ENCODED_BYTES } from '../../src/upstream/image-creator/constants.ts'
 
-/** A creation's prompt without the space around it. */
+/**
+ * A creation's prompt: without the space around it, and without what neither the store nor the wire can keep (half a
+ * surrogate pair, NUL), so that what is stored, sent and shown is the same text.
+ */
 export function checkedQuery(query: string): string {
-  const prompt = query.trim()
+  const prompt = query.replace(/\p{Surrogate}|\0/gu, '\ufffd').trim()
   if (prompt === '')
     throw new GatewayError('invalid_request_error', 'query must not be empty.', { param: 'query' })
   if (prompt.length > MAX_QUERY_CHARS) throw tooLong(`query is longer than ${MAX_QUERY_CHARS} characters.`)
-  // Half a surrogate pair can't be encoded; on the wire it is a replacement character.
-  const encoded = encodeURIComponent(prompt.replace(/\p{Surrogate}/gu, '\ufffd'))
-  if (encoded.length > MAX_QUERY_ENCODED_BYTES) {
+  if (encodeURIComponent(prompt).length > MAX_QUERY_ENCODED_BYTES) {
     throw tooLong(`query takes more than ${MAX_QUERY_ENCODED_BYTES} bytes in a URL, percent-encoded.`)
   }
   return prompt

@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import { type ConversationStore, createConversationStore } from '../../src/store/conversation-store.ts'
-import { openStore, pingStore } from '../../src/store/database.ts'
+import { claimFolder, openStore, pingStore } from '../../src/store/database.ts'
 import { createTaskStore, type TaskStore } from '../../src/store/task-store.ts'
 
 declare module 'fastify' {
@@ -12,6 +12,8 @@ declare module 'fastify' {
 /** Opens the store and closes it after everything that uses it. */
 export default fp(
   async (fastify) => {
+    const release = claimFolder(fastify.config.DATA_DIR)
+    fastify.addHook('onClose', async () => release())
     const database = await openStore(fastify.config.DATA_DIR)
     fastify.decorate('store', {
       conversations: createConversationStore(database),

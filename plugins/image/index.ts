@@ -12,10 +12,10 @@ import {
   CreateImageResponseSchema,
   MODELS
 } from '../../schemas/image.ts'
-import { CallerGone, GatewayError } from '../../src/errors.ts'
+import { GatewayError } from '../../src/errors.ts'
 import { fromTaskError } from '../../src/jobs/task-runner.ts'
 import { isTerminal } from '../../src/jobs/task-states.ts'
-import type { ImageTask } from '../../src/store/task-store.ts'
+import type { ImageTask, Task } from '../../src/store/task-store.ts'
 import type { Caller } from '../auth/index.ts'
 import { hangUp } from '../core/hang-up.ts'
 import { checkedQuery } from '../core/query.ts'
@@ -49,19 +49,23 @@ export function createImageService({ config, clock, store, taskRunner, lifecycle
         deadlineAt: now + config.IMAGE_TIMEOUT_MS
       })
       taskRunner.kick()
+      let task: Task
       try {
-        const task = await taskRunner.waitFor(
+        task = await taskRunner.waitFor(
           id,
           (seen) => isTerminal(seen.state),
           AbortSignal.any([gone, lifecycle.stopping])
         )
-        if (task.error !== null) throw fromTaskError(task.error)
-        return task as ImageTask
       } catch (error) {
-        if (error instanceof CallerGone) await taskRunner.abandon(id)
-        else if (error === lifecycle.stopping.reason) throw goesOn(id)
+        if (gone.aborted) {
+          await taskRunner.abandon(id)
+          throw gone.reason
+        }
+        if (lifecycle.stopping.aborted) throw goesOn(id)
         throw error
       }
+      if (task.error !== null) throw fromTaskError(task.error)
+      return task as ImageTask
     }
   }
 }

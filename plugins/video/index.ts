@@ -23,10 +23,24 @@ declare module 'fastify' {
 }
 
 /** Rules of video creations: they are tasks, and a refusal at submit is an answer of its own. */
-export function createVideoService({ clock, store, taskRunner, lifecycle }: FastifyInstance) {
+export function createVideoService({ clock, log, store, taskRunner, lifecycle }: FastifyInstance) {
+  /** Waits until Bing has accepted or refused the prompt, or until it is clear that it has to wait for a free place. */
+  async function submitted(task: Task, signal: AbortSignal): Promise<Task> {
+    await taskRunner.step()
+    // Whatever the step did not take has to wait for a free place; so has what Bing refused for want of one.
+    if ((await store.tasks.get(task.id))?.state === 'queued') return task
+    return taskRunner.waitFor(
+      task.id,
+      ({ state, refusals }) => state !== 'submitting' && (state !== 'queued' || refusals > 0),
+      signal
+    )
+  }
+
   return {
     /**
      * Accepts a video. Answers once Bing has accepted the prompt, or at once when it has to wait for a free place.
+     * From the moment that it is stored, nothing but a failed submit is the caller's failure: told of any other, they
+     * would send the prompt again, and get two videos.
      * @throws {GatewayError} what the submit failed with
      */
     async create(request: CreateVideoRequest, caller: Caller, gone: AbortSignal): Promise<Task> {
@@ -39,16 +53,20 @@ export function createVideoService({ clock, store, taskRunner, lifecycle }: Fast
         createdAt: clock.now(),
         deadlineAt: null
       })
-      await taskRunner.step()
-      // Whatever the step did not take has to wait for a free place; so has what Bing refused for want of one.
-      if ((await store.tasks.get(task.id))?.state === 'queued') return task
-      const submitted = await taskRunner.waitFor(
-        task.id,
-        ({ state, refusals }) => state !== 'submitting' && (state !== 'queued' || refusals > 0),
-        AbortSignal.any([gone, lifecycle.stopping])
-      )
-      if (submitted.error !== null) throw fromTaskError(submitted.error)
-      return submitted
+      let seen: Task
+      try {
+        seen = await submitted(task, AbortSignal.any([gone, lifecycle.stopping]))
+      } catch (error) {
+        if (gone.aborted) throw gone.reason
+        if (!lifecycle.stopping.aborted) {
+          log.warn({ err: error, taskId: task.id }, 'submit could not be followed; the task goes on')
+          taskRunner.kick()
+        }
+        return task
+      }
+      // A paused or failed one that Bing has accepted is a task to ask for.
+      if (seen.error !== null && seen.upstreamId === null) throw fromTaskError(seen.error)
+      return seen
     }
   }
 }

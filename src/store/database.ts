@@ -41,7 +41,28 @@ export async function openStore(dataDir: string): Promise<Store> {
   return store
 }
 
-/** Whether an error is the database's own (disk full, read-only, locked, closed) and not a defect of the code that called it. */
+/**
+ * Claims a folder for this process. Whoever starts puts right what the last process left behind, which would break off
+ * the running work of one that is still alive: a second start by mistake must end before it touches a task.
+ * The claim is a lock of the operating system, so it ends with the process, however that ends.
+ *
+ * @returns the way to give it back
+ * @throws {Error} when another process has it; else the driver's error
+ */
+export function claimFolder(dataDir: string): () => void {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  const lock = new Database(join(dataDir, 'bing-gateway.lock'))
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+  } catch (error) {
+    lock.close()
+    if ((error as { code?: unknown }).code !== 'SQLITE_BUSY') throw error
+    throw new Error(`the store in ${dataDir} is in use by another gateway.`, { cause: error })
+  }
+  return () => lock.close()
+}
+
+/** Whether an error is the database's own (disk full, read-only, locked) and not a defect of the code that called it. */
 export function isStoreFault(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code
   return (

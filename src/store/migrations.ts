@@ -58,5 +58,22 @@ export const migrations: Record<string, Migration> = {
       await db.schema.createIndex('tasks_due').on('tasks').columns(['state', 'due_at']).execute()
       await db.schema.createIndex('tasks_of_owner').on('tasks').columns(['owner', 'created_at']).execute()
     }
+  },
+  // Choosing the next of a long queue counted all tasks of its owner for every one that waits: half a second with
+  // 10,000 finished and 250 waiting ones, during which nothing else ran.
+  '002-fair-turns': {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    async up(db: Kysely<any>) {
+      await db.schema
+        .createIndex('tasks_in_flight_of_owner')
+        .on('tasks')
+        .columns(['owner', 'kind', 'state'])
+        .execute()
+      await db.schema
+        .createIndex('tasks_last_submit_of_owner')
+        .on('tasks')
+        .columns(['owner', 'kind', 'submitted_at'])
+        .execute()
+    }
   }
 }

@@ -168,6 +168,18 @@ t.test('it says in one line why it cannot start', async (t) => {
   }
 })
 
+t.test('a second start on the same store ends before it touches anything', async (t) => {
+  const { sim, env } = await surroundings(t)
+  const gateway = await startProcess(t, env)
+  sim.set('submit', { delayMs: 1500 })
+  const image = post(`${gateway.url}/create/image`, { query: 'a fox' })
+  while (sim.counts['creator.submit.received'] !== 1) await new Promise((resolve) => setTimeout(resolve, 20))
+  const second = runCli(t, ['serve'], { ...env, PORT: new URL(gateway.url).port, LOG_LEVEL: 'error' })
+  t.equal(await second.exited, 1)
+  t.match(second.output(), /^bing-gateway cannot start: the store in .* is in use by another gateway\.\n$/)
+  t.equal((await image).status, 200, 'the submit under way was left alone')
+})
+
 t.test('the command line talks to a running gateway', async (t) => {
   const { dir, env } = await surroundings(t)
   const gateway = await startProcess(t, env)

@@ -8,7 +8,7 @@
  * - V9, the later look-up: the gateway has no call for it; that the id is kept is checked in the store.
  * - V11: the gateway fetches no videos for callers yet. The client that will is tested in test/upstream/media.test.ts.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -432,13 +432,14 @@ t.test('V9: the deadline', async (t) => {
 
 t.test('V10: a restart', async (t) => {
   const dir = mkdtempSync(join(tmpdir(), 'bing-gateway-restart-'))
+  const remains = mkdtempSync(join(tmpdir(), 'bing-gateway-restart-'))
   const sim = await startSimulator({ cookies: [COOKIE] })
   t.teardown(async () => {
     await sim.close()
-    rmSync(dir, { recursive: true, force: true })
+    for (const folder of [dir, remains]) rmSync(folder, { recursive: true, force: true })
   })
-  const start = () =>
-    failureRig(t, { dir, sim, speed: 1, config: { POLL_INTERVAL_MS: 20, VIDEO_CONCURRENCY: 2 } })
+  const start = (folder = dir) =>
+    failureRig(t, { dir: folder, sim, speed: 1, config: { POLL_INTERVAL_MS: 20, VIDEO_CONCURRENCY: 2 } })
   // Ready only for a page that was opened after the submit, as Bing's pages are after a restart.
   sim.set('videoPoll', { onlyNewSession: true })
   const first = await start()
@@ -463,7 +464,8 @@ t.test('V10: a restart', async (t) => {
   sim.enqueue('videoSubmit', { delayMs: 1000 })
   const lost = second.video({ query: 'lost' })
   await second.until('received:lost', 1)
-  const third = await start()
+  cpSync(dir, remains, { recursive: true })
+  const third = await start(remains)
   const [task] = await third.app.store.tasks.recent('', 1)
   t.match(task, { prompt: 'lost', state: 'failed', error: { shouldRetry: false } })
   checkFailed(t, 'lost', (await third.get(`/task/${task?.id}`)).json.data, OUTCOME_UNKNOWN)

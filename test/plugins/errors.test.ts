@@ -23,6 +23,8 @@ t.test('requests that no route can read', async (t) => {
       headers: json,
       want: [404, null]
     },
+    { name: 'an id of no task', method: 'GET', url: `/task/${'a'.repeat(200)}`, want: [404, null] },
+    { name: 'longer than any id', method: 'GET', url: `/task/${'a'.repeat(600)}`, want: [404, null] },
     { name: 'path that cannot be decoded', method: 'GET', url: '/task/%zz', want: [400, null] },
     {
       name: 'not JSON',
@@ -274,6 +276,19 @@ t.test('our own side: a store that fails, a defect, a shutdown', async (t) => {
   t.notMatch(defect.text, /secret/, 'says nothing internal')
   t.match(gateway.log(), /secret internals/, 'the log does')
   tasks.get = get
+
+  const counting = app.store.tasks as { countProcessing: unknown }
+  const { countProcessing } = counting
+  counting.countProcessing = async () => {
+    throw Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_READ' })
+  }
+  const health = await gateway.get('/health')
+  t.strictSame(
+    [health.status, health.json.data.activeTasks],
+    [200, 0],
+    '/health: 200 while the process serves'
+  )
+  counting.countProcessing = countProcessing
 
   t.equal((await gateway.get('/readyz')).status, 200)
   await app.lifecycle.drain(0)

@@ -224,3 +224,84 @@ t.test('what falls due while the loop looks at the store is not forgotten', asyn
   t.equal((await gateway.post('/create/image', { query: 'a fox' })).status, 200)
   t.ok(Date.now() - startedAt < 5000, 'no look had to wait for the longest timer')
 })
+
+t.test('a caller who leaves while the task is being stored stops it too', async (t) => {
+  const gateway = await startGateway(t, { config: { IMAGE_CONCURRENCY: 1 } })
+  const url = await gateway.listen()
+  gateway.sim.set('poll', { readyAfterMs: 500 })
+  const first = gateway.post('/create/image', { query: 'first' })
+  await until(() => gateway.sim.counts['received:first'] === 1)
+  const { tasks } = gateway.app.store
+  const { insert } = tasks
+  let left = () => {}
+  const gone = new Promise<void>((resolve) => {
+    left = resolve
+  })
+  tasks.insert = async (task) => {
+    const stored = await insert(task)
+    await gone
+    return stored
+  }
+  await hangUpWhen(
+    `${url}/create/image`,
+    { query: 'second' },
+    async () => (await newest(gateway))?.prompt === 'second'
+  )
+  setTimeout(left, 50)
+  await until(async () => (await newest(gateway))?.state === 'cancelled')
+  t.equal((await newest(gateway))?.state, 'cancelled')
+  t.equal((await first).status, 200)
+  t.equal(gateway.sim.counts['received:second'] ?? 0, 0, 'nothing was sent')
+  t.notMatch(gateway.log(), /"request failed"/)
+})
+
+t.test('a video that is stored is the answer, whatever comes between it and its caller', async (t) => {
+  await t.test('a shutdown while the submit is under way', async (t) => {
+    const gateway = await startGateway(t)
+    gateway.sim.set('videoSubmit', { delayMs: 300 })
+    const call = gateway.post('/create/video', { query: 'late' })
+    await until(() => gateway.sim.counts['creator.video.submit.received'] === 1)
+    await gateway.app.lifecycle.drain(20)
+    const { status, json } = await call
+    t.equal(status, 200)
+    t.equal((await gateway.ended(json.data.taskId)).status, 'completed')
+    t.equal(gateway.sim.counts['received:late'], 1)
+  })
+
+  await t.test('a store that fails for a moment', async (t) => {
+    const gateway = await startGateway(t)
+    const { tasks } = gateway.app.store
+    const { overdue } = tasks
+    tasks.overdue = async () => {
+      tasks.overdue = overdue
+      throw Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' })
+    }
+    const { status, json } = await gateway.post('/create/video', { query: 'stored' })
+    t.equal(status, 200)
+    t.equal((await gateway.ended(json.data.taskId)).status, 'completed')
+    t.equal(gateway.sim.counts['received:stored'], 1)
+  })
+
+  await t.test('a first look that finds nobody signed in', async (t) => {
+    const gateway = await startGateway(t)
+    gateway.sim.set('videoPoll', { expireCookie: true })
+    const { taskRunner } = gateway.app
+    const { step } = taskRunner
+    taskRunner.step = async () => {
+      await step()
+      await until(async () => (await newest(gateway))?.state === 'paused')
+    }
+    const { status, json } = await gateway.post('/create/video', { query: 'accepted' })
+    t.strictSame([status, json.data.prompt], [200, 'accepted'])
+  })
+})
+
+t.test('the prompt that is stored is the prompt that is sent', async (t) => {
+  const gateway = await startGateway(t)
+  for (const query of ['a\0b', ' a\ud800b ']) {
+    const { json } = await gateway.post('/create/video', { query })
+    t.equal(json.data.prompt, 'a\ufffdb')
+    const task = await gateway.ended(json.data.taskId)
+    t.strictSame([task.status, task.prompt], ['completed', 'a\ufffdb'])
+  }
+})
