@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Agent, fetch, type Response } from 'undici'
 import type { ChatAnswer, Conversation } from '../schemas/chat.ts'
 import type { TaskView } from '../schemas/task.ts'
 import { isLoopback } from './config.ts'
@@ -18,6 +19,8 @@ export interface ClientOptions {
 /** Waits of the client: a picture may take minutes, and the server's own deadline ends it first. */
 const REQUEST_MS = 15 * 60_000
 const DOWNLOAD_MS = 120_000
+/** Without undici's own limit of five minutes to the first byte. */
+const patient = new Agent({ headersTimeout: 0, bodyTimeout: 0 })
 
 /** Calls the gateway. @throws {Error} with the gateway's own message, or one that says that none answers there */
 export async function call<T>(
@@ -35,7 +38,8 @@ export async function call<T>(
         ...(options.user === undefined ? {} : { 'x-user-id': options.user })
       },
       body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(REQUEST_MS)
+      signal: AbortSignal.timeout(REQUEST_MS),
+      dispatcher: patient
     })
   } catch (error) {
     throw new Error(`no gateway answers at ${options.url}. Start one with "bing-gateway serve".`, {

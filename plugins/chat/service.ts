@@ -5,6 +5,7 @@ import { GatewayError } from '../../src/errors.ts'
 import { deadline } from '../../src/jobs/deadline.ts'
 import { createFairGate } from '../../src/jobs/fair-gate.ts'
 import type {
+  AnsweredTurn,
   ConversationStore,
   StoredAnswer,
   Conversation as StoredConversation
@@ -48,6 +49,8 @@ export function createChatService(settings: ChatServiceSettings) {
   const gate = createFairGate(settings.concurrency)
   /** Conversations with a turn under way in this process. */
   const asking = new Set<string>()
+  /** Answers that the store could not take: the upstream has counted them, so they are stored before anything else is asked. */
+  const unstored = new Map<string, AnsweredTurn>()
 
   async function within<T>(
     owner: string,
@@ -114,7 +117,15 @@ export function createChatService(settings: ChatServiceSettings) {
     })
   }
 
+  async function keep(id: string, answered: AnsweredTurn): Promise<void> {
+    unstored.set(id, answered)
+    await store.answer(id, answered)
+    unstored.delete(id)
+  }
+
   async function turn(id: string, request: ChatRequest, context: AskContext): Promise<AskResult> {
+    const left = unstored.get(id)
+    if (left !== undefined) await keep(id, left)
     const conversation = await store.get(id)
     if (conversation === undefined) throw unknownConversation()
     const invocationId = request.invocationId ?? conversation.nextInvocation
@@ -141,7 +152,7 @@ export function createChatService(settings: ChatServiceSettings) {
       )
       const { message, sources, suggestions, turns, notice } = answer
       const kept: StoredAnswer = { message, sources, suggestions, turns, notice }
-      await store.answer(id, {
+      await keep(id, {
         invocationId,
         prompt: request.prompt,
         tone: request.tone,
@@ -155,7 +166,8 @@ export function createChatService(settings: ChatServiceSettings) {
       return { answer: toAnswer(id, invocationId, kept), replayed: false }
     } catch (error) {
       const ended = error instanceof UpstreamError ? ENDS[error.row] : undefined
-      if (ended !== undefined) await store.close(id, ended, clock.now())
+      // The upstream's word is what the caller gets, whether or not it can be noted.
+      if (ended !== undefined) await store.close(id, ended, clock.now()).catch(() => {})
       throw error
     }
   }
@@ -198,7 +210,8 @@ export function createChatService(settings: ChatServiceSettings) {
      * Asks one question, or gives the stored answer to a repeat of the last one.
      * @throws {GatewayError} invalid_request_error | not_found_error | permission_error | conflict_error | what the client's `ask` throws
      */
-    async ask(request: ChatRequest, context: AskContext): Promise<AskResult> {
+    async ask(given: ChatRequest, context: AskContext): Promise<AskResult> {
+      const request = { ...given, prompt: storable(given.prompt) }
       if (request.prompt.trim() === '') {
         throw new GatewayError('invalid_request_error', 'prompt must not be empty.', { param: 'prompt' })
       }
@@ -246,6 +259,11 @@ function toAnswer(
     ...(turns === undefined ? {} : { turns }),
     ...(notice === undefined ? {} : { truncated: true, notice })
   }
+}
+
+/** Without what neither the store nor the wire can keep (half a surrogate pair, NUL): a repeat must equal what was stored. */
+function storable(prompt: string): string {
+  return prompt.replace(/\p{Surrogate}|\0/gu, '\ufffd')
 }
 
 function unknownConversation(): GatewayError {

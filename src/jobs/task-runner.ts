@@ -5,6 +5,7 @@ import { GatewayError } from '../errors.ts'
 import type { Task, TaskError, TaskKind, TaskStore } from '../store/task-store.ts'
 import type { Account } from '../upstream/account.ts'
 import {
+  type Accepted,
   type CreationClient,
   type ImageRequest,
   isPassing,
@@ -31,6 +32,8 @@ const HELD_BACK_MS = 60_000
 /** Images refused for want of a free place are submitted once more (row I10). */
 const IMAGE_REFUSALS = 1
 const LONGEST_TIMER_MS = 60_000
+/** Pause after a write that the store refused (disk full, locked, away). */
+const STORE_PAUSE_MS = 5000
 
 export interface TaskRunnerSettings {
   store: TaskStore
@@ -109,10 +112,32 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   const fail = (task: Task, error: unknown) =>
     move(task, 'failed', { error: taskError(error), dueAt: null, completedAt: clock.now() })
 
-  /** Runs one piece of work for a task; a defect or a store fault ends in the log and leaves the task due. */
+  /**
+   * Makes a change of the store that nothing else can make up for, if need be again and again until the gateway stops:
+   * an id that only Bing knows beside us, or the end of a submit that a caller waits for.
+   */
+  async function keep<T>(task: Task, change: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await change()
+      } catch (error) {
+        if (submitStop.signal.aborted) throw error
+        log.error({ err: error, taskId: task.id }, 'task could not be stored; trying again')
+        await clock.sleep(STORE_PAUSE_MS, submitStop.signal).catch(() => {})
+      }
+    }
+  }
+
+  /**
+   * Runs one piece of work for a task. A defect or a store fault ends in the log and leaves the task due; it counts as
+   * busy for a while longer, or the next pass would take it up at once and ask Bing in a tight loop.
+   */
   function work(task: Task, run: () => Promise<void>): Promise<void> {
     const running = run()
-      .catch((error) => log.error({ err: error, taskId: task.id }, 'task step failed'))
+      .catch((error) => {
+        log.error({ err: error, taskId: task.id }, 'task step failed')
+        return clock.sleep(STORE_PAUSE_MS, lookStop.signal).catch(() => {})
+      })
       .finally(() => {
         busy.delete(task.id)
         runner.kick()
@@ -131,28 +156,37 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       () => timeout(task),
       submitStop.signal
     )
+    let accepted: Accepted
     try {
-      const accepted = await clientOf(task).submit(requestOf(task), limit.signal)
-      const now = clock.now()
-      await move(task, 'polling', {
+      accepted = await clientOf(task).submit(requestOf(task), limit.signal)
+    } catch (error) {
+      log.warn({ err: error, taskId: task.id, kind: task.kind }, 'submit failed')
+      await keep(task, async () => {
+        if (!(await holdBack(task, error))) await fail(task, error)
+      })
+      return
+    } finally {
+      limit.clear()
+    }
+    const now = clock.now()
+    log.info({ taskId: task.id, kind: task.kind, upstreamId: accepted.upstreamId }, 'task submitted')
+    await keep(task, () =>
+      move(task, 'polling', {
         upstreamId: accepted.upstreamId,
         resultUrl: accepted.resultUrl ?? null,
         submittedAt: now,
         dueAt: now,
         deadlineAt: task.deadlineAt ?? now + settings.videoTimeoutMs
       })
-      log.info({ taskId: task.id, kind: task.kind }, 'task submitted')
-    } catch (error) {
-      if (await holdBack(task, error)) return
-      log.warn({ err: error, taskId: task.id, kind: task.kind }, 'submit failed')
-      await fail(task, error)
-    } finally {
-      limit.clear()
-    }
+    )
   }
 
-  /** Rows I10 and V2: a plain refusal for want of a free place, after which the prompt may be sent again. */
+  /** Puts a task back in the queue: one that was refused for want of a free place (rows I10 and V2), or a video that the gateway's end kept from being sent. */
   async function holdBack(task: Task, error: unknown): Promise<boolean> {
+    if (task.kind === 'video' && submitStop.signal.aborted && error === submitStop.signal.reason) {
+      await move(task, 'queued', { dueAt: clock.now() })
+      return true
+    }
     if (!(error instanceof UpstreamError) || (error.row !== 'I10' && error.row !== 'V2')) return false
     const now = clock.now()
     const refusals = task.refusals + 1
@@ -172,7 +206,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
 
   async function submitQueued(kind: TaskKind): Promise<void> {
     const limit = settings.concurrency[kind]
-    for (;;) {
+    while (!closed) {
       if (limit > 0 && (await store.countInFlight(kind)) >= limit) return
       const next = await store.nextQueued(kind, clock.now())
       if (next === undefined) return
@@ -191,6 +225,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     if (polling === undefined) return
     const until = Math.min(LOOK_TIMEOUT_MS, (task.deadlineAt ?? Number.POSITIVE_INFINITY) - clock.now())
     const limit = deadline(clock, until, () => new UpstreamError('T4'), lookStop.signal)
+    const { generation } = account
     try {
       const seen = await clientOf(task).look(jobOf(task), limit.signal)
       const now = clock.now()
@@ -218,23 +253,26 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       })
     } catch (error) {
       if (closed) return
-      await lookFailed(task, error)
+      await lookFailed(task, error, generation)
     } finally {
       limit.clear()
     }
   }
 
-  async function lookFailed(task: Task, error: unknown): Promise<void> {
+  async function lookFailed(task: Task, error: unknown, generation: number): Promise<void> {
     const now = clock.now()
     if (task.kind === 'video' && needsAPerson(error)) {
       // V8: the id belongs to the account, so the video is still there once somebody has signed in again or passed the check.
       log.warn({ taskId: task.id, err: error }, 'task paused until there is a new cookie')
-      await move(task, 'paused', { dueAt: now + PAUSED_RECHECK_MS, error: taskError(error) })
+      // Cookies that came while this look was under way woke nobody yet.
+      const isOld = account.generation !== generation
+      await move(task, 'paused', { dueAt: isOld ? now : now + PAUSED_RECHECK_MS, error: taskError(error) })
       return
     }
     if (error instanceof GatewayError && !isPassing(error)) {
       await fail(task, error)
-      await store.makeDue('queued', now, task.kind)
+      // A place is free for a video that was held back. Images wait out the pause that row I10 asks for.
+      if (task.kind === 'video') await store.makeDue('queued', now, 'video')
       return
     }
     // Passing trouble, or a defect of ours: the creation goes on at Bing either way, so the task does too, until its deadline.
@@ -285,6 +323,8 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
         // Nobody was given this task's id: its caller was still waiting for the picture when the process ended.
         if (task.kind === 'image') await fail(task, notSubmitted())
       }
+      // A restart is how many operators bring in a new cookie.
+      await store.makeDue('paused', clock.now())
       stopListening = account.onReplaced(() => {
         store
           .makeDue('paused', clock.now())
@@ -300,12 +340,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
         again = true
         return
       }
-      runner.step().catch((error) => {
-        log.error({ err: error }, 'task loop failed')
-        // The store may be away for a moment; nothing is lost by looking again.
-        disarm()
-        disarm = clock.timer(LOOK_BACKOFF_MS.first, () => runner.kick())
-      })
+      runner.step().catch(() => {})
     },
 
     async step() {
@@ -319,6 +354,12 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
               await pass()
               if (!again) await arm(since)
             } while (again && !closed)
+          } catch (error) {
+            log.error({ err: error }, 'task loop failed')
+            // The store may be away for a moment; nothing is lost by looking again.
+            disarm()
+            if (!closed) disarm = clock.timer(LOOK_BACKOFF_MS.first, () => runner.kick())
+            throw error
           } finally {
             stepping = undefined
           }
@@ -331,6 +372,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     },
 
     async waitFor(id, done, signal) {
+      signal.throwIfAborted()
       // Listening starts before the store is read, so that no change falls between the two.
       const stream = on(changes, id, { signal })
       try {

@@ -23,7 +23,7 @@ export async function openStore(dataDir: string): Promise<Store> {
     chmodSync(path, 0o600)
     database.pragma('journal_mode = WAL')
     database.pragma('synchronous = FULL')
-    database.pragma('busy_timeout = 5000')
+    database.pragma('busy_timeout = 1000')
     database.pragma('foreign_keys = ON')
   } catch (error) {
     database.close()

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { Cookie, CookieJar } from 'tough-cookie'
+import { isBingHost } from './bing-hosts.ts'
 import { parseCookies } from './cookie-import.ts'
 
 /**
@@ -41,7 +42,7 @@ export function createAccount(baseUrls: readonly string[]): Account {
 
   function put(url: string, cookie: Cookie): void {
     const host = new URL(url).hostname
-    if (isBing(host)) cookie.domain = 'bing.com'
+    if (isBingHost(host)) cookie.domain = 'bing.com'
     else cookie.domain = null
     jar.setCookieSync(cookie, httpUrl(url), { ignoreError: true })
   }
@@ -55,11 +56,11 @@ export function createAccount(baseUrls: readonly string[]): Account {
     },
     cookieHeader: (url) => jar.getCookieStringSync(httpUrl(url)) || undefined,
     keep(url, setCookie) {
-      const bing = isBing(new URL(url).hostname)
+      const bing = isBingHost(new URL(url).hostname)
       for (const line of setCookie) {
         const cookie = Cookie.parse(line, { loose: true })
         if (cookie === undefined || cookie.key === '') continue
-        if (!bing && cookie.domain !== null && isBing(cookie.domain)) cookie.domain = null
+        if (!bing && cookie.domain !== null && isBingHost(cookie.domain)) cookie.domain = null
         // A loopback simulator has no TLS; a `Secure` cookie would never be sent back to it.
         if (!bing && url.startsWith('http:')) cookie.secure = false
         jar.setCookieSync(cookie, httpUrl(url), { ignoreError: true })
@@ -91,10 +92,6 @@ export function createAccount(baseUrls: readonly string[]): Account {
 
 function newJar(): CookieJar {
   return new CookieJar(undefined, { looseMode: true, rejectPublicSuffixes: false })
-}
-
-function isBing(host: string): boolean {
-  return /(^|\.)bing\.com$/i.test(host)
 }
 
 /** tough-cookie knows http and https; a hub's ws and wss are the same origins. */

@@ -1,3 +1,5 @@
+import { isBingHost } from './bing-hosts.ts'
+
 /** One cookie as an operator hands it over. */
 export interface ImportedCookie {
   name: string
@@ -59,7 +61,7 @@ function fromJson(source: string): ImportedCookie[] {
 /** An export may hold the cookies of other sites; those never leave the operator's file. */
 function isForBing(entry: unknown): boolean {
   const domain = (entry as { domain?: unknown } | null)?.domain
-  return typeof domain !== 'string' || /(^|\.)bing\.com$/i.test(domain)
+  return typeof domain !== 'string' || isBingHost(domain)
 }
 
 function checkedValue(name: string, value: string): string {

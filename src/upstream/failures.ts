@@ -119,11 +119,11 @@ export const FAILURES = {
     retries: [500],
     retryAfter: 60
   },
-  T3: { ...regionBlocked, retries: [500] },
+  T3: { ...regionBlocked, retries: [500], retryAfter: 60 },
   T4: {
     type: 'upstream_timeout_error',
     code: 'timeout',
-    message: 'Bing started to answer and then fell silent.'
+    message: 'Bing fell silent before its answer was complete.'
   },
   T5: regionBlocked,
   T6: cookieExpired,

@@ -1,8 +1,6 @@
+import { LOGIN_PAGE, REGION_PAGE } from './bing-hosts.ts'
 import { UpstreamError } from './failures.ts'
 import type { UpstreamResponse } from './http.ts'
-
-const LOGIN = /^https?:\/\/(login\.live\.com|login\.microsoftonline\.com)(\/|$)|\/fd\/auth\/signin/i
-const REGION = /^https?:\/\/cn\.bing\.com(\/|$)|[?&]form=REDIRERR/i
 
 /**
  * What an HTTP answer means before anybody reads its body: rows T5 to T9 of docs/protocol/failures.md section 1.
@@ -13,8 +11,8 @@ const REGION = /^https?:\/\/cn\.bing\.com(\/|$)|[?&]form=REDIRERR/i
 export function refuseBadStatus(response: UpstreamResponse): void {
   const { status, location, text } = response
   if (status >= 300 && status < 400 && location !== undefined) {
-    if (LOGIN.test(location)) throw new UpstreamError('T6')
-    if (REGION.test(location)) throw new UpstreamError('T5')
+    if (LOGIN_PAGE.test(location)) throw new UpstreamError('T6')
+    if (REGION_PAGE.test(location)) throw new UpstreamError('T5')
   }
   if (status === 403 && looksLikeHtml(text)) throw new UpstreamError('T7')
   if (status === 429) throw new UpstreamError('T8', { retryAfter: retryAfterSeconds(response) })

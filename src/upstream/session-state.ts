@@ -41,12 +41,23 @@ export interface SessionState {
 /** Rows that tell something about the account or the connection. Any other failure is an answer to one request, so the session is fine. */
 const STATE_OF: Partial<Record<FailureId, SessionStateName>> = {
   C1: 'unconfigured',
-  ...rows('throttled', 'T8', 'S1', 'S15', 'I11'),
+  ...rows('throttled', 'T8', 'S1', 'S15', 'I10', 'I11', 'V2'),
   ...rows('challenged', 'T7', 'C10', 'S2', 'I17'),
   ...rows('expired', 'T6', 'C2', 'C3', 'S6', 'S9', 'I1', 'I3', 'I20-auth', 'V8'),
   ...rows('forbidden', 'T3', 'T5', 'C4', 'C6', 'W3', 'I14'),
-  ...rows('unreachable', 'T1', 'T2', 'T4', 'T9', 'T9-bad', 'T10', 'W1', 'W4', 'I15')
+  ...rows('unreachable', 'T1', 'T2', 'T4', 'T9', 'T9-bad', 'T10', 'W1', 'W4', 'W5', 'I15')
 }
+
+/** Rows that tell nothing either way: nobody answered, or the job was merely slow. */
+const SILENT: ReadonlySet<FailureId> = new Set([
+  'W7',
+  'W8',
+  'W10',
+  'outcome-unknown',
+  'I21',
+  'I21-review',
+  'V9'
+])
 
 const ACTIONS: Partial<Record<SessionStateName, string>> = {
   unconfigured: 'Set BING_COOKIE_U or BING_COOKIE_FILE to the _U cookie of a Microsoft account.',
@@ -77,7 +88,7 @@ export function createSessionState(
       if (error === undefined) {
         accepted = true
         enter('ok')
-      } else if (error instanceof UpstreamError) {
+      } else if (error instanceof UpstreamError && !SILENT.has(error.row)) {
         const next = STATE_OF[error.row] ?? 'ok'
         if (next === 'expired') accepted = false
         const wait = next === 'throttled' || next === 'unreachable' ? error.retryAfter : undefined

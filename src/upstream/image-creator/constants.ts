@@ -64,7 +64,7 @@ export const FORM_CONTENT_TYPE = 'application/x-www-form-urlencoded'
 /** There if and only if the visitor is signed in. */
 export const SIGNED_IN = /id="id_a"\s+style="display:\s*none;?"/
 /** The sign-in link of a visitor who is not. */
-export const SIGNED_OUT = /<a\b[^>]*\bid="id_l"/
+export const SIGNED_OUT = /<a\b[^<>]*\bid="id_l"/
 /** Page impression id, 32 upper-case hexadecimal digits; goes into submit and poll URLs. */
 export const IG_PATTERNS = [/\bIG:"([^"]+)"/, /\b_G\.IG="([^"]+)"/, /[?&;]IG=([0-9A-F]{32})\b/] as const
 /** Goes into the cookie SRCHHPGUSR. */
@@ -104,7 +104,7 @@ export const REJECTION_MARKERS = [
   /girer_center block_icon/,
   /data-clarity-tag="BlockedByContentPolicy"/,
   /dq-err="/,
-  /class="[^"]*\bgil_err_img\b[^"]*\bblock_icon\b/
+  /class="[^"]{0,200}\bgil_err_img\b[^"]{0,200}\bblock_icon\b/
 ] as const
 
 /** Error panel that always means a refusal when it is visible and says something. Seen 2023 to 2024. */
@@ -171,7 +171,6 @@ export const ENHANCED_PROMPT_IMAGES = 'img.image-row-img'
 // Media URLs. Seen 2023 to 2026.
 /** The query that gives a picture in full size. */
 export const FULL_PICTURE_QUERY = 'pid=ImgGn'
-export const BING_HOST = /(^|\.)bing\.com$/i
 /** Alias hosts of the media host; they answer 403 at times. */
 export const MEDIA_ALIAS_HOST = /^tse\d+\.mm\.bing\.net$/i
 /** Takes over for an alias that answers 403. */

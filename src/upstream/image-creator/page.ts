@@ -1,5 +1,5 @@
 import { type HTMLElement, NodeType, parse } from 'node-html-parser'
-import type { FailureId } from '../failures.ts'
+import { type FailureId, UpstreamError } from '../failures.ts'
 import {
   ERROR_PANELS,
   ERROR_TEXTS,
@@ -11,6 +11,9 @@ import {
   SIGNED_IN,
   SIGNED_OUT
 } from './constants.ts'
+
+/** The parser's time grows with the square of the tags that stay open; a page has a few dozen. */
+const MAX_OPEN_TAGS = 5000
 
 /** What a Creator page says about the visitor. */
 export interface LandingPage {
@@ -81,6 +84,9 @@ export function textRow(text: string): FailureId | undefined {
 
 /** Parses HTML, with the content of `noscript` as elements and that of scripts and styles as nothing. */
 export function parsePage(html: string): HTMLElement {
+  if (openTags(html) > MAX_OPEN_TAGS) {
+    throw new UpstreamError('T11', { cause: new Error('page: more open tags than a page has') })
+  }
   return parse(html, { blockTextElements: { script: false, style: false } })
 }
 
@@ -132,4 +138,10 @@ function firstMatch(text: string, patterns: readonly RegExp[]): string | undefin
 /** IG and Salt go into a cookie and into URLs; a value that fits neither is worth nothing. */
 function cookieSafe(value: string | undefined): string | undefined {
   return value !== undefined && /^[\x21-\x3a\x3c-\x7e]{1,256}$/.test(value) ? value : undefined
+}
+
+function openTags(html: string): number {
+  let open = 0
+  for (const [tag] of html.matchAll(/<\/?[a-z]/gi)) open += tag.startsWith('</') ? -1 : 1
+  return open
 }

@@ -1,10 +1,11 @@
 import type { Clock } from '../../clock.ts'
 import type { Account } from '../account.ts'
+import { isBingHost } from '../bing-hosts.ts'
 import { UpstreamError } from '../failures.ts'
 import type { UpstreamHttp, UpstreamResponse } from '../http.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
 import { withRetries } from '../retry.ts'
-import { BING_HOST, CREATE_PATH, PAGE_HEADERS, SETTINGS_COOKIE, settingsCookie } from './constants.ts'
+import { CREATE_PATH, PAGE_HEADERS, SETTINGS_COOKIE, settingsCookie } from './constants.ts'
 import { readLandingPage } from './page.ts'
 
 /** Redirects that a page may take before it counts as a loop (row T5). */
@@ -71,7 +72,7 @@ export function createCreatorSession({
 
   function isOwn(url: string): boolean {
     const { origin, protocol, hostname } = new URL(url)
-    return origin === new URL(base).origin || (protocol === 'https:' && BING_HOST.test(hostname))
+    return origin === new URL(base).origin || (protocol === 'https:' && isBingHost(hostname))
   }
 
   async function page(url: string, signal: AbortSignal): Promise<UpstreamResponse> {

@@ -1,11 +1,11 @@
 import type { Clock } from '../../clock.ts'
+import { isBingHost } from '../bing-hosts.ts'
 import type { Accepted } from '../creation-client.ts'
 import { type FailureId, UpstreamError } from '../failures.ts'
 import { surelyNotSent, type UpstreamHttp, type UpstreamResponse } from '../http.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
 import { withRetries } from '../retry.ts'
 import {
-  BING_HOST,
   CHALLENGE_MARKERS,
   FORM_CONTENT_TYPE,
   ID_IN_LOCATION,
@@ -203,7 +203,6 @@ function idInBody(html: string, prompt: string): string | undefined {
 
 function resultUrl(location: string, base: string): string | undefined {
   const url = new URL(location.replace(NOTIFY_PARAMETER, ''))
-  const own =
-    url.origin === new URL(base).origin || (url.protocol === 'https:' && BING_HOST.test(url.hostname))
+  const own = url.origin === new URL(base).origin || (url.protocol === 'https:' && isBingHost(url.hostname))
   return own ? url.href : undefined
 }

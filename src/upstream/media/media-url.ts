@@ -1,10 +1,5 @@
-import {
-  BING_HOST,
-  FULL_PICTURE_QUERY,
-  FURNITURE,
-  MEDIA_ALIAS_HOST,
-  MEDIA_PATH
-} from '../image-creator/constants.ts'
+import { isBingHost } from '../bing-hosts.ts'
+import { FULL_PICTURE_QUERY, FURNITURE, MEDIA_ALIAS_HOST, MEDIA_PATH } from '../image-creator/constants.ts'
 import { POSTER_PARAMETERS, VIDEO_PID } from '../video-creator/constants.ts'
 
 /** Which addresses may be fetched or handed out as media. */
@@ -28,7 +23,7 @@ export function createMediaHosts(bases: readonly string[]): MediaHosts {
       return (
         url.protocol === 'https:' &&
         url.port === '' &&
-        (BING_HOST.test(url.hostname) || MEDIA_ALIAS_HOST.test(url.hostname))
+        (isBingHost(url.hostname) || MEDIA_ALIAS_HOST.test(url.hostname))
       )
     }
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { isBingHost } from '../bing-hosts.ts'
 import type { UpstreamConversation } from '../chat-client.ts'
 import { UpstreamError } from '../failures.ts'
 import type { UpstreamHttp, UpstreamResponse } from '../http.ts'
@@ -59,13 +60,10 @@ function nextHop({ location }: UpstreamResponse, base: string): string {
   if (location === undefined)
     throw new UpstreamError('T11', { cause: new Error('redirect without location') })
   const [home, next] = [new URL(base), new URL(location)]
-  const isWithinBing = isBing(home) && isBing(next) && next.protocol === home.protocol
+  const isWithinBing =
+    isBingHost(home.hostname) && isBingHost(next.hostname) && next.protocol === home.protocol
   if (next.origin === home.origin || isWithinBing) return location
   throw new UpstreamError('T10', { cause: new Error(`redirect to ${next.host}`) })
-}
-
-function isBing({ hostname }: URL): boolean {
-  return /(^|\.)bing\.com$/i.test(hostname)
 }
 
 function readConversation({ status, headers, text }: UpstreamResponse): SydneyConversation {
