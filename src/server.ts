@@ -9,6 +9,8 @@ import { createLogger } from './logger.ts'
 
 /** How long closing may take after the running requests have ended, or have been told to, before the process ends anyway. */
 const CLOSE_MS = 5000
+/** Time for the last answers to leave after the running requests have been told to end. */
+const LAST_WORDS_MS = 1000
 
 export interface RunningServer {
   app: FastifyInstance
@@ -46,7 +48,9 @@ export async function startServer(
     url: `http://${host}:${port}`,
     async stop() {
       await app.lifecycle.drain()
-      await app.close()
+      // Whoever is still connected has been told, or has not sent a whole request yet: a probe, a browser's spare connection.
+      const cut = setTimeout(() => app.server.closeAllConnections(), LAST_WORDS_MS)
+      await app.close().finally(() => clearTimeout(cut))
     }
   }
 }

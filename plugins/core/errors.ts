@@ -136,13 +136,18 @@ export function answerClientError(
 export default fp(
   async (fastify: FastifyInstance) => {
     fastify.setErrorHandler((thrown, request, reply) => {
-      if (thrown instanceof CallerGone) {
+      if (thrown instanceof CallerGone || (request.raw.destroyed && !request.raw.complete)) {
         request.log.info('caller left before the answer')
         return reply.code(499).send()
       }
       const error = toGatewayError(thrown)
       logError(error, request)
       return sendError(error, reply)
+    })
+    fastify.addHook('onRequest', async (request) => {
+      const coding = request.headers['content-encoding']?.trim().toLowerCase()
+      if (coding === undefined || coding === '' || coding === 'identity') return
+      throw new GatewayError('invalid_request_error', 'Bodies must not be compressed.', { status: 415 })
     })
     fastify.setNotFoundHandler((request, reply) =>
       sendError(

@@ -26,7 +26,8 @@ export default fp(
     let running = 0
     let idle = () => {}
 
-    fastify.addHook('onRequest', async (_request, reply) => {
+    // From here on the whole request is there: one that trickles in holds up no stop.
+    fastify.addHook('preValidation', async (_request, reply) => {
       running += 1
       reply.raw.once('close', () => {
         running -= 1

@@ -13,12 +13,16 @@ import {
   MODELS
 } from '../../schemas/image.ts'
 import { GatewayError } from '../../src/errors.ts'
+import { deadline } from '../../src/jobs/deadline.ts'
 import { fromTaskError } from '../../src/jobs/task-runner.ts'
 import { isTerminal } from '../../src/jobs/task-states.ts'
 import type { ImageTask, Task } from '../../src/store/task-store.ts'
 import type { Caller } from '../auth/index.ts'
 import { hangUp } from '../core/hang-up.ts'
 import { checkedQuery } from '../core/query.ts'
+
+/** Past the deadline of a creation, in milliseconds: time for the loop to end it. */
+const OVERTIME_MS = 2000
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -49,13 +53,17 @@ export function createImageService({ config, clock, store, taskRunner, lifecycle
         deadlineAt: now + config.IMAGE_TIMEOUT_MS
       })
       taskRunner.kick()
+      // The loop ends the task at its deadline. With the store away it can't, and the caller is told all the same.
+      const limit = deadline(
+        clock,
+        config.IMAGE_TIMEOUT_MS + OVERTIME_MS,
+        storeAway,
+        gone,
+        lifecycle.stopping
+      )
       let task: Task
       try {
-        task = await taskRunner.waitFor(
-          id,
-          (seen) => isTerminal(seen.state),
-          AbortSignal.any([gone, lifecycle.stopping])
-        )
+        task = await taskRunner.waitFor(id, (seen) => isTerminal(seen.state), limit.signal)
       } catch (error) {
         if (gone.aborted) {
           await taskRunner.abandon(id)
@@ -63,6 +71,8 @@ export function createImageService({ config, clock, store, taskRunner, lifecycle
         }
         if (lifecycle.stopping.aborted) throw goesOn(id)
         throw error
+      } finally {
+        limit.clear()
       }
       if (task.error !== null) throw fromTaskError(task.error)
       return task as ImageTask
@@ -81,6 +91,14 @@ function named<T extends { id: string; value: number }>(
   if (found !== undefined) return found.id
   const known = list.map((entry) => `${entry.id} (${entry.value})`).join(', ')
   throw new GatewayError('invalid_request_error', `${param} must be one of ${known}.`, { param })
+}
+
+function storeAway(): GatewayError {
+  return new GatewayError('service_unavailable_error', "The gateway's store can't be used right now.", {
+    code: 'store_unavailable',
+    retryAfter: 5,
+    shouldRetry: false
+  })
 }
 
 function goesOn(id: string): GatewayError {

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Kysely, Migrator, type SqliteDatabase, SqliteDialect } from 'kysely'
+import { Kysely, Migrator, type SqliteDatabase, SqliteDialect, sql } from 'kysely'
 import Database from 'libsql'
 import { migrations } from './migrations.ts'
 import type { Schema } from './schema.ts'
@@ -64,17 +64,18 @@ export function claimFolder(dataDir: string): () => void {
 
 /** Whether an error is the database's own (disk full, read-only, locked) and not a defect of the code that called it. */
 export function isStoreFault(error: unknown): boolean {
-  const code = (error as { code?: unknown } | null)?.code
-  return (
-    typeof code === 'string' &&
-    /^SQLITE_(FULL|READONLY|IOERR|BUSY|LOCKED|CANTOPEN|CORRUPT|NOTADB|PERM)/.test(code)
-  )
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
+  if (typeof code !== 'string') return false
+  // After a full disk SQLite has rolled back by itself; the second rollback's complaint takes the place of the first error.
+  if (code === 'SQLITE_ERROR' && /no transaction is active/.test(String(message))) return true
+  return /^SQLITE_(FULL|READONLY|IOERR|BUSY|LOCKED|CANTOPEN|CORRUPT|NOTADB|PERM)/.test(code)
 }
 
-/** Answers whether the store can be reached now. */
+/** Answers whether the store can be written now: one that can only be read takes no task and no answer. */
 export async function pingStore(store: Store): Promise<boolean> {
   try {
-    await store.selectFrom('conversations').select('id').limit(1).execute()
+    // A number in the file's header that nothing else uses.
+    await sql`pragma user_version = 1`.execute(store)
     return true
   } catch {
     return false

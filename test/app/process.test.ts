@@ -1,7 +1,7 @@
 /** The service as a process: starting, refusing to start, stopping, dying. */
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -130,6 +130,27 @@ t.test('SIGTERM drains: a running turn is answered, then the process ends with 0
   t.strictSame([refused.status, refused.json.error.code], [503, 'draining'])
   t.equal((await turn).status, 200)
   t.equal(await ended, 0)
+})
+
+t.test('SIGTERM: connections without a whole request hold nothing up', async (t) => {
+  const { env } = await surroundings(t)
+  const gateway = await startProcess(t, env)
+  const { port } = new URL(gateway.url)
+  const heads = [
+    '',
+    'POST /create/image HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{'
+  ]
+  for (const head of heads) {
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+    socket.write(head)
+    t.teardown(() => socket.destroy())
+  }
+  await new Promise((resolve) => setTimeout(resolve, 200))
+  const startedAt = Date.now()
+  t.equal(await gateway.end('SIGTERM'), 0)
+  t.ok(Date.now() - startedAt < 6000, `${Date.now() - startedAt} ms`)
 })
 
 t.test('it says in one line why it cannot start', async (t) => {

@@ -76,6 +76,22 @@ t.test('requests that no route can read', async (t) => {
       want: [415, null]
     },
     {
+      name: 'plain text',
+      method: 'POST',
+      url: '/create/image',
+      payload: 'a fox',
+      headers: { 'content-type': 'text/plain' },
+      want: [415, null]
+    },
+    {
+      name: 'compressed',
+      method: 'POST',
+      url: '/create/image',
+      payload: '{"query":"a fox"}',
+      headers: { ...json, 'content-encoding': 'gzip' },
+      want: [415, null]
+    },
+    {
       name: 'too large',
       method: 'POST',
       url: '/create/image',

@@ -210,6 +210,8 @@ t.test('a turn is answered once', async (t) => {
 t.test("which errors are the store's", async (t) => {
   t.ok(isStoreFault({ code: 'SQLITE_FULL' }))
   t.ok(isStoreFault({ code: 'SQLITE_READONLY_DBMOVED' }))
+  t.ok(isStoreFault({ code: 'SQLITE_ERROR', message: 'cannot rollback - no transaction is active' }))
+  t.notOk(isStoreFault({ code: 'SQLITE_ERROR', message: 'no such table: x' }))
   t.notOk(isStoreFault({ code: 'SQLITE_CONSTRAINT_PRIMARYKEY' }), 'a broken rule is a defect')
   t.notOk(isStoreFault(new TypeError('x')))
   t.notOk(isStoreFault(undefined))
