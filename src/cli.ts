@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { chatCommand, imageCommand, videoCommand } from './cli-client.ts'
-import { type Config, loadConfig, packageInfo } from './config.ts'
+import { type Config, loadConfig, packageInfo, unusedSettings } from './config.ts'
 import { serve } from './server.ts'
 
 /** Where `chat`, `image` and `video` look for the gateway. */
@@ -22,7 +22,7 @@ program
       process.stderr.write(`bing-gateway cannot start: ${(error as Error).message}\n`)
       process.exit(1)
     }
-    await serve(config)
+    await serve(config, unusedSettings(process.env))
   })
 
 /** Options of the commands that talk to a running gateway. */

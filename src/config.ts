@@ -50,7 +50,11 @@ export const ConfigSchema = Type.Object({
     })
   ),
   BING_URL: url('Base URL of Bing.', 'https://www.bing.com', 'https?'),
-  BING_CHAT_URL: url('URL of the chat hub.', 'wss://sydney.bing.com/sydney/ChatHub', 'wss?'),
+  BING_CHAT_URL: Type.String({
+    description: 'URL of the chat hub.',
+    default: 'wss://sydney.bing.com/sydney/ChatHub',
+    pattern: '^(wss?)://[^\\s#]+$'
+  }),
   BING_MEDIA_URL: url('Base URL of finished pictures and videos.', 'https://th.bing.com', 'https?'),
   CHAT_UPSTREAM: oneOf(['sydney'], 'Chat protocol. This version speaks `sydney` only.', 'sydney'),
   WHITELIST_FILE: Type.String({
@@ -104,11 +108,22 @@ export const ConfigSchema = Type.Object({
 
 export type Config = Static<typeof ConfigSchema>
 
-/** Settings that the contract reserves for later versions. Refused rather than ignored: silently running open, or on another store, would be worse than not starting. */
+/** Settings of later versions that can't be ignored: the store would not be where the operator thinks. */
 const NOT_YET: Record<string, string> = {
-  DATABASE_URL: 'this version stores in SQLite under DATA_DIR only',
-  WEBHOOK_SECRET: 'this version sends no webhooks'
+  DATABASE_URL: 'this version stores in SQLite under DATA_DIR only'
 }
+
+/** Settings of later versions that do nothing here, which the operator is told at start. */
+const LATER = [
+  'DEFAULT_LIMITS',
+  'TASK_RETENTION_DAYS',
+  'WEBHOOK_SECRET',
+  'WEBHOOK_ALLOW_PRIVATE',
+  'COPILOT_URL',
+  'COPILOT_COOKIE_FILE',
+  'COPILOT_ACCESS_TOKEN',
+  'COPILOT_ACCESS_TOKEN_FILE'
+]
 
 /** Bad settings, all of them, by name. The message never quotes a value: it may be a secret. */
 export class ConfigError extends Error {
@@ -133,7 +148,9 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
       (name === 'HTTPS_PROXY' || name === 'NO_PROXY' ? env[name.toLowerCase()]?.trim() : '')
     if (!raw) continue
     const value = fromText(schema, raw)
-    if (Value.Check(schema, value) && isUsable(schema, value)) given[name] = value
+    if (name !== 'HTTPS_PROXY' && hasUserInfo(schema, raw)) {
+      problems.push(`${name} must not hold a user name or password`)
+    } else if (Value.Check(schema, value) && isUsable(schema, value)) given[name] = value
     else problems.push(`${name} ${expectation(schema)}`)
   }
   for (const [name, why] of Object.entries(NOT_YET)) {
@@ -141,6 +158,11 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   }
   if (problems.length > 0) throw new ConfigError(problems)
   return completeConfig(given)
+}
+
+/** Names of the settings that are given and do nothing in this version. */
+export function unusedSettings(env: Record<string, string | undefined>): string[] {
+  return LATER.filter((name) => env[name]?.trim())
 }
 
 /** Fills in the defaults. */
@@ -179,12 +201,23 @@ function isUsable(schema: TSchema, value: unknown): boolean {
   return !schema.pattern?.includes('://') || URL.canParse(value as string)
 }
 
+/** A URL that is logged and shown is no place for a secret. */
+function hasUserInfo(schema: TSchema, raw: string): boolean {
+  if (!schema.pattern?.includes('://') || !URL.canParse(raw)) return false
+  const { username, password } = new URL(raw)
+  return username !== '' || password !== ''
+}
+
 function expectation(schema: TSchema): string {
   if (schema.type === 'integer') return `must be a whole number from ${schema.minimum} to ${schema.maximum}`
   if (schema.type === 'boolean') return 'must be true or false'
   if (schema.const) return `must be ${schema.const}`
   if (schema.anyOf) return `must be ${schema.anyOf.map((option: TLiteral) => option.const).join(' or ')}`
-  if (schema.pattern)
-    return `must be a URL that starts with ${/^\^(?:\((.*?)\)|(.*?)):\/\//.exec(schema.pattern)?.slice(1).find(Boolean)?.replace('https?', 'http or https').replace('wss?', 'ws or wss')}://`
+  if (schema.pattern) {
+    const [, inBrackets, bare] = /^\^(?:\((.*?)\)|(.*?)):\/\//.exec(schema.pattern) ?? []
+    const protocols = (inBrackets ?? bare)?.replace('https?', 'http or https').replace('wss?', 'ws or wss')
+    const without = schema.pattern.includes('?#') ? ', without query and fragment' : ''
+    return `must be a URL that starts with ${protocols}://${without}`
+  }
   return 'must not be empty'
 }

@@ -58,9 +58,12 @@ export async function startServer(
 /**
  * The process: logs, listens, and ends on SIGTERM or SIGINT with status 0 once it has drained.
  * A second signal ends it at once. When it can't start, it says why in one line and ends with status 1.
+ *
+ * @param unused names of settings that are given and do nothing in this version
  */
-export async function serve(config: Config): Promise<void> {
+export async function serve(config: Config, unused: readonly string[] = []): Promise<void> {
   const logger = createLogger({ level: config.LOG_LEVEL, pretty: process.stdout.isTTY })
+  if (unused.length > 0) logger.warn({ settings: unused }, 'settings that do nothing in this version')
   let server: RunningServer
   try {
     server = await startServer(config, { logger })

@@ -21,7 +21,8 @@ export interface Account {
   /**
    * Replaces all cookies by those in `text` (see `parseCookies`).
    * @returns whether anything changed
-   * @throws {Error} when the text can't be read; the old cookies stay
+   * @throws {Error} when the text can't be read, or would take away the `_U` cookie that there is (a file that is just
+   *   being rewritten is empty for a moment); the old cookies stay
    */
   replace(text: string): boolean
   /** Calls back after each replacement. Returns the way to stop. */
@@ -73,9 +74,11 @@ export function createAccount(baseUrls: readonly string[]): Account {
       const cookies = parseCookies(text)
       const fingerprint = JSON.stringify(cookies)
       if (fingerprint === imported) return false
+      const hasUser = cookies.some((cookie) => cookie.name === '_U')
+      if (configured && !hasUser) throw new Error('no _U cookie in it')
       jar = newJar()
       imported = fingerprint
-      configured = cookies.some((cookie) => cookie.name === '_U')
+      configured = hasUser
       for (const { name, value } of cookies) {
         for (const base of baseUrls) put(base, new Cookie({ key: name, value, path: '/' }))
       }

@@ -1,5 +1,8 @@
 import { isBingHost } from './bing-hosts.ts'
 
+/** Characters of one value; Bing's own are a few hundred long, and no server takes a header of this size. */
+const MAX_VALUE_CHARS = 16 * 1024
+
 /** One cookie as an operator hands it over. */
 export interface ImportedCookie {
   name: string
@@ -67,10 +70,12 @@ function isForBing(entry: unknown): boolean {
 function checkedValue(name: string, value: string): string {
   const bare = value.replace(/^"(.*)"$/, '$1')
   if (bare === '' && name === '_U') throw new Error('the _U cookie is empty')
+  const shownName = /^[\w.-]{1,40}$/.test(name) ? name : '(unnamed)'
+  if (bare.length > MAX_VALUE_CHARS) {
+    throw new Error(`the cookie ${shownName} is longer than ${MAX_VALUE_CHARS} characters`)
+  }
   if (/[\s;,\u0000-\u001f\u007f-\uffff]/.test(bare)) {
-    throw new Error(
-      `the cookie ${/^[\w.-]{1,40}$/.test(name) ? name : '(unnamed)'} holds characters that no cookie can hold`
-    )
+    throw new Error(`the cookie ${shownName} holds characters that no cookie can hold`)
   }
   return bare
 }

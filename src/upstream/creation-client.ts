@@ -20,7 +20,7 @@ export interface CreationClient<Request> {
 }
 
 export interface Accepted {
-  /** Bing's own id of the creation, `\d-[0-9a-f]{16,}`. */
+  /** Bing's own id of the creation: `\d-[0-9a-f]{16,}` so far, but any name that a redirect gives it is taken. */
   upstreamId: string
   /** Absolute URL of the result page that the submit redirected to; looked at once, for late refusals. */
   resultUrl: string | undefined

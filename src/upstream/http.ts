@@ -1,13 +1,17 @@
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
 import type { Account } from './account.ts'
+import { decodeBody } from './content-coding.ts'
 import { UpstreamError } from './failures.ts'
 
-/** Bytes of one page that are read at most; Bing's largest ones have a few hundred kilobytes. */
+/** Bytes of one page that are read at most, before and after decoding; Bing's largest ones have a few hundred kilobytes. */
 const MAX_PAGE_BYTES = 8 * 1024 * 1024
 /** Bytes of one picture or film that are read at most: a few minutes of video at Bing's bit rates. */
 const MAX_MEDIA_BYTES = 256 * 1024 * 1024
 /** Bytes of one answer's head. A redirect repeats the whole prompt, percent-encoded, and Bing sets many cookies; Node's default is 16 KiB. */
 const MAX_HEAD_BYTES = 64 * 1024
+/** What `decodeBody` knows. Media are compressed already. */
+const PAGE_CODINGS = 'gzip, deflate, br'
+const MEDIA_CODINGS = 'identity'
 const CONNECT_TIMEOUT_MS = 10_000
 /** Silence inside an answer after which it counts as stalled (row T4). */
 const BODY_IDLE_MS = 30_000
@@ -31,10 +35,14 @@ export interface UpstreamRequest {
 
 export interface UpstreamResponse {
   status: number
-  /** Names in lower case; repeated headers joined with ", " (`set-cookie` is kept by the account and left out). */
+  /**
+   * Names in lower case; repeated headers joined with ", " (`set-cookie` is kept by the account and left out).
+   * Of a body that came encoded, `content-encoding` and `content-length` are left out too.
+   */
   headers: Record<string, string>
   /** `Location`, made absolute. */
   location: string | undefined
+  /** Decoded, without a byte order mark. */
   text: string
   /** The URL that was asked. */
   url: string
@@ -90,7 +98,7 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
 
   async function exchange(
     req: UpstreamRequest,
-    { withCookies, maxBytes }: { withCookies: boolean; maxBytes: number }
+    { withCookies, maxBytes, codings }: { withCookies: boolean; maxBytes: number; codings: string }
   ) {
     req.signal.throwIfAborted()
     const startedAt = performance.now()
@@ -99,39 +107,45 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
     const target = new URL(req.url)
     const generation = account.generation
     let status = 0
+    let stage: TransportStage = 'connecting'
     try {
       const answer = await request(req.url, {
         method,
-        headers: { ...req.headers, ...(cookie === undefined ? {} : { cookie }) },
+        headers: { 'accept-encoding': codings, ...req.headers, ...(cookie === undefined ? {} : { cookie }) },
         body: req.body ?? null,
-        dispatcher: method === 'POST' ? submits : reads,
+        dispatcher: (method === 'POST' ? submits : reads).compose(
+          tellsWhenSent(() => {
+            stage = 'asked'
+          })
+        ),
         signal: req.signal
       })
       status = answer.statusCode
+      stage = 'answering'
       const chunks: Buffer[] = []
       let size = 0
-      try {
-        for await (const chunk of answer.body) {
-          size += chunk.length
-          if (size > maxBytes) {
-            answer.body.destroy()
-            throw new UpstreamError('T11', { cause: new Error(`answer larger than ${maxBytes} bytes`) })
-          }
-          chunks.push(chunk)
+      for await (const chunk of answer.body) {
+        size += chunk.length
+        if (size > maxBytes) {
+          answer.body.destroy()
+          throw new UpstreamError('T11', { cause: new Error(`answer larger than ${maxBytes} bytes`) })
         }
-      } catch (error) {
-        if (error instanceof UpstreamError) throw error
-        throw transportFailure(error, true)
+        chunks.push(chunk)
       }
       const setCookie = answer.headers['set-cookie']
       // An answer to the old cookies must not overwrite those that replaced them meanwhile.
       if (withCookies && setCookie !== undefined && generation === account.generation)
         account.keep(req.url, [setCookie].flat())
-      return { status, headers: flatten(answer.headers), body: Buffer.concat(chunks) }
+      const headers = flatten(answer.headers)
+      const coding = headers['content-encoding']
+      if (coding === undefined) return { status, headers, body: Buffer.concat(chunks) }
+      delete headers['content-encoding']
+      delete headers['content-length']
+      return { status, headers, body: await decodeBody(Buffer.concat(chunks), coding, maxBytes) }
     } catch (error) {
       // The caller's own reason (hang-up, deadline) says more than undici's AbortError.
       req.signal.throwIfAborted()
-      throw error instanceof UpstreamError ? error : transportFailure(error, false)
+      throw error instanceof UpstreamError ? error : transportFailure(error, stage)
     } finally {
       onExchange?.({
         method,
@@ -145,29 +159,51 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
 
   return {
     async request(req) {
-      const { status, headers, body } = await exchange(req, { withCookies: true, maxBytes: MAX_PAGE_BYTES })
+      const { status, headers, body } = await exchange(req, {
+        withCookies: true,
+        maxBytes: MAX_PAGE_BYTES,
+        codings: PAGE_CODINGS
+      })
       const location = headers.location === undefined ? undefined : absolute(headers.location, req.url)
-      return { status, headers, location, text: body.toString('utf8'), url: req.url }
+      // TextDecoder drops a byte order mark, which JSON.parse would not take.
+      return { status, headers, location, text: new TextDecoder().decode(body), url: req.url }
     },
-    bytes: (req) => exchange(req, { withCookies: false, maxBytes: MAX_MEDIA_BYTES }),
+    bytes: (req) => exchange(req, { withCookies: false, maxBytes: MAX_MEDIA_BYTES, codings: MEDIA_CODINGS }),
     async close() {
       await Promise.all([reads.destroy(), submits.destroy()])
     }
   }
 }
 
-/**
- * Which row a broken connection is. Shared with the WebSocket client, whose errors carry the same codes.
- * @param started whether a part of the answer had arrived
- */
-export function transportFailure(error: unknown, started: boolean): UpstreamError {
+/** How far an exchange had come: no connection yet (TCP, TLS), the request on its way, or a part of the answer there. */
+export type TransportStage = 'connecting' | 'asked' | 'answering'
+
+/** Which row a broken connection is. Shared with the WebSocket client, whose errors carry the same codes. */
+export function transportFailure(error: unknown, stage: TransportStage): UpstreamError {
   const codes = errorCodes(error)
   const has = (...wanted: string[]) => wanted.some((code) => codes.includes(code))
-  if (started || has('UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'))
+  if (stage === 'answering' || has('UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'))
     return new UpstreamError('T4', { cause: error })
   if (has('UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT')) return new UpstreamError('T2', { cause: error })
-  if (has('ECONNRESET', 'EPIPE')) return new UpstreamError('T3', { cause: error })
+  // Who let a connection come about does not block the region: a reset after that is an ordinary broken connection.
+  if (stage === 'connecting' && has('ECONNRESET', 'EPIPE')) return new UpstreamError('T3', { cause: error })
   return new UpstreamError('T1', { cause: error })
+}
+
+/** undici's own errors don't tell whether a reset came before there was a connection; it starts a request only when there is one. */
+function tellsWhenSent(onSent: () => void): Dispatcher.DispatcherComposeInterceptor {
+  return (dispatch) => (options, handler) =>
+    dispatch(options, {
+      onRequestStart(controller, context) {
+        onSent()
+        handler.onRequestStart?.(controller, context)
+      },
+      onRequestUpgrade: (...args) => handler.onRequestUpgrade?.(...args),
+      onResponseStart: (...args) => handler.onResponseStart?.(...args),
+      onResponseData: (...args) => handler.onResponseData?.(...args),
+      onResponseEnd: (...args) => handler.onResponseEnd?.(...args),
+      onResponseError: (...args) => handler.onResponseError?.(...args)
+    })
 }
 
 const NOT_SENT =

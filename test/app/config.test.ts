@@ -1,6 +1,13 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { ConfigError, ConfigSchema, completeConfig, isLoopback, loadConfig } from '../../src/config.ts'
+import {
+  ConfigError,
+  ConfigSchema,
+  completeConfig,
+  isLoopback,
+  loadConfig,
+  unusedSettings
+} from '../../src/config.ts'
 import { envExample } from '../../src/env-example.ts'
 
 const settings = Object.entries(ConfigSchema.properties).map(([name, schema]) => ({
@@ -48,7 +55,7 @@ t.test('without any variable, the defaults of the schema hold', async (t) => {
 
 t.test('an empty variable counts as not set', async (t) => {
   const empty = Object.fromEntries(settings.map(({ name }, index) => [name, index % 2 === 0 ? '' : '  ']))
-  t.strictSame(loadConfig({ ...empty, DATABASE_URL: '', WEBHOOK_SECRET: ' ' }), loadConfig({}))
+  t.strictSame(loadConfig({ ...empty, DATABASE_URL: ' ' }), loadConfig({}))
 })
 
 t.test('variables become what they stand for', async (t) => {
@@ -64,6 +71,7 @@ t.test('variables become what they stand for', async (t) => {
     ['CHAT_CONCURRENCY', '0', 0],
     ['POLL_INTERVAL_MS', '250', 250],
     ['BING_CHAT_URL', 'ws://127.0.0.1:7870/sydney/ChatHub', 'ws://127.0.0.1:7870/sydney/ChatHub'],
+    ['BING_CHAT_URL', 'wss://bing.example/hub?x=1', 'wss://bing.example/hub?x=1'],
     ['AUTH_MODE', 'whitelist', 'whitelist'],
     ['CHAT_UPSTREAM', 'sydney', 'sydney'],
     ['LOG_LEVEL', 'silent', 'silent'],
@@ -86,6 +94,14 @@ t.test('bad values are refused one by one', async (t) => {
     ['PORT', '0x1f', /whole number/],
     ['PUBLIC_URL', 'gateway.example', /URL that starts with http or https:\/\//],
     ['PUBLIC_URL', 'https://gateway.example/?a=b', /URL/],
+    ['BING_URL', 'https://bing.example/?x=1', /http or https:\/\/, without query/],
+    ['BING_MEDIA_URL', 'https://bing.example/?x=1', /http or https:\/\/, without query/],
+    ['BING_CHAT_URL', 'wss://bing.example/hub#x', /URL that starts with ws or wss/],
+    ...['PUBLIC_URL', 'BING_URL', 'BING_MEDIA_URL'].flatMap((name): [string, string, RegExp][] => [
+      [name, 'http://user:secret@bing.example', /must not hold a user name or password$/],
+      [name, 'https://user@bing.example/a', /must not hold a user name or password$/]
+    ]),
+    ['BING_CHAT_URL', 'wss://:secret@bing.example/hub?x=1', /must not hold a user name or password$/],
     ['BING_URL', 'ftp://bing.example', /URL that starts with http or https/],
     ['BING_CHAT_URL', 'https://bing.example', /URL that starts with ws or wss/],
     ['BING_URL', 'https://bing.example:99999', /URL that starts with http or https/],
@@ -100,8 +116,7 @@ t.test('bad values are refused one by one', async (t) => {
     // Later versions know these; running open, or on another store, would be worse than not starting.
     ['AUTH_MODE', 'key', /must be whitelist$/],
     ['CHAT_UPSTREAM', 'copilot', /must be sydney$/],
-    ['DATABASE_URL', 'postgres://u:p@db.example/gateway', /can't be used: .*SQLite/],
-    ['WEBHOOK_SECRET', 'whsec_c2VjcmV0', /can't be used/]
+    ['DATABASE_URL', 'postgres://u:p@db.example/gateway', /can't be used: .*SQLite/]
   ]
   for (const [name, text, why] of cases) {
     const problems = problemsOf({ [name]: text })
@@ -161,5 +176,12 @@ t.test("the README's table has every setting and its default", async (t) => {
     rows.filter(({ name = '' }) => name in ConfigSchema.properties),
     wanted,
     'rows look like "| `NAME` | `default` | …", in the order of the schema; no backticks where there is no default'
+  )
+})
+
+t.test('settings of later versions are named', async (t) => {
+  t.strictSame(
+    unusedSettings({ DEFAULT_LIMITS: 'images=1/d', WEBHOOK_SECRET: ' ', TASK_RETENTION_DAYS: '3' }),
+    ['DEFAULT_LIMITS', 'TASK_RETENTION_DAYS']
   )
 })

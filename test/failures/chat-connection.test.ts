@@ -72,6 +72,13 @@ const rows: FailingTurn[] = [
     waits: [1000]
   },
   {
+    row: 'W4 reset during the upgrade',
+    upgrade: { reset: true },
+    want: CLOSED_AT_ONCE,
+    asked: KNOCKED_TWICE,
+    waits: [1000]
+  },
+  {
     row: 'W4 1000',
     upgrade: { handshake: 'close' },
     want: CLOSED_AT_ONCE,

@@ -170,7 +170,18 @@ t.test('I2, I3, I10, I11, I16, I17: submits that are not accepted', async (t) =>
       want: { pictures: 1 },
       seen: { ...POLLED, submits: 2 }
     },
-    { name: 'I16', behave: behave('submit', { answer: 'no-id' }), want: BAD_PAYLOAD, seen: REFUSED },
+    {
+      name: 'I16',
+      behave: behave('submit', { answer: 'no-id' }),
+      want: { ...BAD_PAYLOAD, stop: true },
+      seen: REFUSED
+    },
+    {
+      name: 'an answer of no known kind',
+      behave: behave('submit', { body: 'OK' }),
+      want: OUTCOME_UNKNOWN,
+      seen: REFUSED
+    },
     { name: 'I16 login', behave: behave('submit', { answer: 'login' }), want: COOKIE_EXPIRED, seen: REFUSED },
     ...(['authns', 'snrerror'] as const).map(
       (answer): Row => ({

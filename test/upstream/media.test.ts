@@ -31,7 +31,7 @@ t.test('fetches pictures', async (t) => {
     [{ redirect: 'http://127.0.0.1:1/th/id/OIG1.a' }, 'T11'],
     [{ redirect: 'https://elsewhere.test/' }, 'T11'],
     [{ redirect: '//' }, 'T11'],
-    [{ reset: true }, 'T3']
+    [{ reset: true }, 'T1']
   ] as const) {
     simulator.enqueue('media', behaviour)
     t.equal(await rowOf(media.fetch(url, never)), want, JSON.stringify(behaviour))
@@ -77,6 +77,27 @@ t.test('asks allowed hosts only', async (t) => {
   for (const url of allowed) t.equal((await media.fetch(url, never)).contentType, 'image/jpeg')
   t.strictSame(asked, allowed)
   t.equal(createMediaHosts(['http://h.test']).allows(new URL('http://h.test.evil/')), false)
+})
+
+t.test('knows this machine by all its names', async (t) => {
+  const names = ['http://localhost:81', 'http://127.0.0.1:81', 'http://127.8.9.10:81', 'http://[::1]:81']
+  const elsewhere = ['http://localhost.evil.test:81', 'http://127.0.0.1.evil.test:81', 'http://10.0.0.1:81']
+  for (const base of names) {
+    const strict = createMediaHosts([`${base}/up`])
+    const loose = createMediaHosts([`${base}/up`], { anyLoopbackPort: true })
+    for (const name of names) {
+      t.equal(strict.allows(new URL(`${name}/up/x`)), true, `${base}: ${name}`)
+      t.equal(strict.allows(new URL(`${name}/x`)), false, 'outside the path')
+      t.equal(loose.allows(new URL(`${name}/x`)), true)
+      const otherPort = new URL(name.replace('81', '82'))
+      t.equal(strict.allows(otherPort), false)
+      t.equal(loose.allows(otherPort), true)
+      t.equal(loose.allows(new URL(name.replace('http', 'https'))), false, 'another protocol')
+    }
+    for (const address of elsewhere) t.equal(loose.allows(new URL(address)), false, address)
+  }
+  const real = createMediaHosts(['https://th.bing.com'], { anyLoopbackPort: true })
+  for (const name of names) t.equal(real.allows(new URL(name)), false, `${name} is not Bing's`)
 })
 
 t.test('goes by the first bytes, then by a harmless header', async (t) => {

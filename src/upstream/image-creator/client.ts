@@ -25,7 +25,7 @@ export interface CreatorClientSettings {
 export function createImageClient(settings: CreatorClientSettings): CreationClient<ImageRequest> {
   const session = settings.session ?? createCreatorSession(settings)
   const context = { ...settings, session }
-  const hosts = createMediaHosts([settings.mediaUrl, settings.bingUrl])
+  const hosts = createMediaHosts([settings.mediaUrl, settings.bingUrl], { anyLoopbackPort: true })
 
   return {
     submit(request, signal) {

@@ -61,10 +61,15 @@ export const PAGE_HEADERS = {
 export const FORM_CONTENT_TYPE = 'application/x-www-form-urlencoded'
 
 // Landing page. Markers seen Feb 2026, IG and Salt 2023 to 2026.
-/** There if and only if the visitor is signed in. */
-export const SIGNED_IN = /id="id_a"\s+style="display:\s*none;?"/
+/** There if and only if the visitor is signed in. In any quoting, case and order of attributes. */
+export const SIGNED_IN = /<[a-z](?=[^<>]*\sid\s*=\s*["']?id_a["'\s/>])[^<>]*\bdisplay\s*:\s*none/i
 /** The sign-in link of a visitor who is not. */
-export const SIGNED_OUT = /<a\b[^<>]*\bid="id_l"/
+export const SIGNED_OUT = /<a\b[^<>]*\sid\s*=\s*["']?id_l["'\s/>]/i
+/** A form or link of a start page that has neither marker, and its path. */
+export const FORM_OR_LINK = /<(?:form|a)\b[^<>]*/gi
+export const CREATE_PAGE = /(?:^|\/)images\/create(?:\/|$)/i
+/** A challenge in front of the site, whose form may lead to the Creator all the same. The gateway's own choice, November 2026. */
+export const CHALLENGE_PAGE = /__cf_chl|\bcf-chl|challenge-(?:form|platform)/i
 /** Page impression id, 32 upper-case hexadecimal digits; goes into submit and poll URLs. */
 export const IG_PATTERNS = [/\bIG:"([^"]+)"/, /\b_G\.IG="([^"]+)"/, /[?&;]IG=([0-9A-F]{32})\b/] as const
 /** Goes into the cookie SRCHHPGUSR. */
@@ -90,10 +95,19 @@ export function settingsCookie(
 
 // Submit answers. Seen 2023 to Mar 2026; video ids begin with 4, image ids with 1.
 export const ID_PATTERN = /^\d-[0-9a-f]{16,}$/i
-/** The id in a redirect: as a parameter, or (2026) as a path segment. */
-export const ID_IN_LOCATION = [/[?&]id=([^&"#]+)/, /\/(\d-[0-9a-f]{16,})(?=[/?#]|$)/i] as const
+/** The parameter of a redirect that has the id. */
+export const ID_PARAMETER = 'id'
+/** The id of a redirect to Bing itself, where nothing else can be meant. Looser than what was seen: the creation exists. */
+export const REDIRECT_ID_PATTERN = /^[\w-]{1,128}$/
+/** The id in a redirect as a path segment. Seen 2026. */
+export const ID_IN_PATH = /\/(\d-[0-9a-f]{16,})(?=\/|$)/i
 /** The one place in a page where an id is surely that of the creation shown. */
 export const ID_IN_RESULTS_PATH = /\/images\/create\/async\/results\/(\d-[0-9a-f]{16,})/i
+/** Attributes of a page that may hold an address with an id, in any quoting. */
+export const ADDRESS_ATTRIBUTE = /\b(?:href|action|data-c)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+))/gi
+/** A page's own redirect: the tag, and its attribute with the address. */
+export const REFRESH = /<meta\b(?=[^<>]*\shttp-equiv\s*=\s*["']?refresh\b)[^<>]*/gi
+export const REFRESH_ADDRESS = /\scontent\s*=\s*(?:"([^"]*)"|'([^']*)')/i
 /** A parameter of the redirect that must not be kept. */
 export const NOTIFY_PARAMETER = /&(?:amp;)?nfy=1(?=&|#|$)/
 /** Bodies of a challenge, or of a blocked cookie. One source, 2026. */

@@ -1,8 +1,13 @@
 import { type HTMLElement, NodeType, parse } from 'node-html-parser'
 import { type FailureId, UpstreamError } from '../failures.ts'
+import { decodeEntities } from '../media/media-url.ts'
 import {
+  ADDRESS_ATTRIBUTE,
+  CHALLENGE_PAGE,
+  CREATE_PAGE,
   ERROR_PANELS,
   ERROR_TEXTS,
+  FORM_OR_LINK,
   HIDDEN_PANEL_ID,
   IG_PATTERNS,
   REFUSAL_PANEL_ID,
@@ -43,6 +48,27 @@ export function isSignedOut(html: string): boolean {
 /** Whether a page has the site's header, signed in or not. Error pages and answers to polls have none. */
 export function isFullPage(html: string): boolean {
   return SIGNED_IN.test(html) || SIGNED_OUT.test(html)
+}
+
+/**
+ * Whether an answer is the Creator's start page: it has the site's header, or a form or link that leads to the Creator.
+ * Empty answers, JSON, plain text and other pages are not: they say nothing about what became of a prompt.
+ */
+export function isStartPage(text: string): boolean {
+  if (/^\s*[{[]/.test(text)) return false
+  if (isFullPage(text)) return true
+  if (CHALLENGE_PAGE.test(text)) return false
+  for (const [tag] of text.matchAll(FORM_OR_LINK)) {
+    if (addressesIn(tag).some((address) => CREATE_PAGE.test(address.split(/[?#]/)[0] ?? ''))) return true
+  }
+  return false
+}
+
+/** The addresses that links, forms and poll containers hold, entities decoded. */
+export function addressesIn(html: string): string[] {
+  return [...html.matchAll(ADDRESS_ATTRIBUTE)].map(([, double, single, bare]) =>
+    decodeEntities(double ?? single ?? bare ?? '').trim()
+  )
 }
 
 /** Whether a page carries one of the structural signs of a refused prompt; docs/protocol/images.md section 5.1. */
@@ -103,10 +129,19 @@ function hides(element: HTMLElement): boolean {
 
 /** Whether neither an element nor one around it is hidden, as far as the markup itself tells. */
 export function isVisible(element: HTMLElement): boolean {
+  return !isWithin(element, hides)
+}
+
+/** Whether a browser with scripts makes an element of it, hidden or not. */
+export function isInDocument(element: HTMLElement): boolean {
+  return !isWithin(element, ({ tagName }) => UNSEEN.has(tagName))
+}
+
+function isWithin(element: HTMLElement, test: (element: HTMLElement) => boolean): boolean {
   for (let at: HTMLElement | null = element; at !== null; at = at.parentNode) {
-    if (at.tagName !== undefined && at.tagName !== null && hides(at)) return false
+    if (at.tagName !== undefined && at.tagName !== null && test(at)) return true
   }
-  return true
+  return false
 }
 
 function visibleText(root: HTMLElement): string {

@@ -15,7 +15,15 @@ import {
   STREAMING
 } from './constants.ts'
 import type { PollVerdict } from './look.ts'
-import { errorTextRow, hasRejectionMarker, isSignedOut, isVisible, parsePage, textRow } from './page.ts'
+import {
+  errorTextRow,
+  hasRejectionMarker,
+  isInDocument,
+  isSignedOut,
+  isVisible,
+  parsePage,
+  textRow
+} from './page.ts'
 
 export interface ImagePollContext {
   prompt: string
@@ -74,7 +82,7 @@ function readPage(page: HTMLElement, body: string, context: ImagePollContext): P
   const sources = page.querySelectorAll('img').filter(isVisible).map(sourceOf)
   const bad = BAD_IMAGES.find(({ name }) => sources.some((source) => pathOf(source).endsWith(name)))
   if (bad !== undefined) return { kind: 'failed', row: bad.row }
-  // A source that is neither an address nor furniture stands in for a withheld picture (row I23).
+  // A source that is no address at all stands in for a withheld picture (row I23).
   if (sources.some(isPlaceholder)) return { kind: 'failed', row: 'I7' }
   return { kind: 'hollow' }
 }
@@ -109,7 +117,8 @@ function list(value: unknown): Record<string, unknown>[] {
 }
 
 function picturesOf(page: HTMLElement, context: ImagePollContext): string[] {
-  return cleaned(page.querySelectorAll(PICTURE_ELEMENTS).filter(isVisible).map(sourceOf), context)
+  // Pages hide results until they are loaded; only error panels have to be visible.
+  return cleaned(page.querySelectorAll(PICTURE_ELEMENTS).filter(isInDocument).map(sourceOf), context)
 }
 
 function cleaned(addresses: readonly unknown[], { mediaUrl, hosts }: ImagePollContext): string[] {
@@ -132,7 +141,7 @@ function pathOf(address: string): string {
 }
 
 function isPlaceholder(source: string): boolean {
-  return source !== '' && !/^([a-z][a-z0-9+.-]*:|\/\/)/i.test(source) && !FURNITURE.test(pathOf(source))
+  return source !== '' && !/^([a-z][a-z0-9+.-]*:|\/)/i.test(source) && !FURNITURE.test(pathOf(source))
 }
 
 function enhancedPrompt(page: HTMLElement): string | undefined {

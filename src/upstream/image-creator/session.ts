@@ -1,8 +1,8 @@
 import type { Clock } from '../../clock.ts'
 import type { Account } from '../account.ts'
-import { isBingHost } from '../bing-hosts.ts'
 import { UpstreamError } from '../failures.ts'
 import type { UpstreamHttp, UpstreamResponse } from '../http.ts'
+import { ownUrl } from '../media/own-url.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
 import { withRetries } from '../retry.ts'
 import { CREATE_PATH, PAGE_HEADERS, SETTINGS_COOKIE, settingsCookie } from './constants.ts'
@@ -70,11 +70,6 @@ export function createCreatorSession({
     return current?.generation === account.generation ? current : undefined
   }
 
-  function isOwn(url: string): boolean {
-    const { origin, protocol, hostname } = new URL(url)
-    return origin === new URL(base).origin || (protocol === 'https:' && isBingHost(hostname))
-  }
-
   async function page(url: string, signal: AbortSignal): Promise<UpstreamResponse> {
     let at = url
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
@@ -82,8 +77,10 @@ export function createCreatorSession({
       refuseBadStatus(response)
       const { status, location } = response
       if (status < 300 || status > 399 || location === undefined) return response
-      if (!isOwn(location)) throw new UpstreamError('T10', { cause: new Error('redirect to a foreign host') })
-      at = location
+      const own = ownUrl(location, base)
+      if (own === undefined)
+        throw new UpstreamError('T10', { cause: new Error('redirect to a foreign host') })
+      at = own
     }
     throw new UpstreamError('T5', { cause: new Error(`more than ${MAX_REDIRECTS} redirects`) })
   }

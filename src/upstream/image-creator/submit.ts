@@ -1,19 +1,24 @@
 import type { Clock } from '../../clock.ts'
-import { isBingHost } from '../bing-hosts.ts'
 import type { Accepted } from '../creation-client.ts'
 import { type FailureId, UpstreamError } from '../failures.ts'
 import { surelyNotSent, type UpstreamHttp, type UpstreamResponse } from '../http.ts'
+import { decodeEntities } from '../media/media-url.ts'
+import { ownUrl } from '../media/own-url.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
 import { withRetries } from '../retry.ts'
 import {
   CHALLENGE_MARKERS,
   FORM_CONTENT_TYPE,
-  ID_IN_LOCATION,
+  ID_IN_PATH,
   ID_IN_RESULTS_PATH,
+  ID_PARAMETER,
   ID_PATTERN,
-  NOTIFY_PARAMETER
+  NOTIFY_PARAMETER,
+  REDIRECT_ID_PATTERN,
+  REFRESH,
+  REFRESH_ADDRESS
 } from './constants.ts'
-import { errorTextRow, hasRejectionMarker, parsePage } from './page.ts'
+import { addressesIn, errorTextRow, hasRejectionMarker, isStartPage, parsePage } from './page.ts'
 import { type CreatorSession, type PageSession, pageHeaders } from './session.ts'
 
 /** What the calls of images and video need. */
@@ -53,6 +58,8 @@ export type SubmitAnswer =
   | ({ kind: 'accepted' } & Accepted)
   | { kind: 'refused'; row: FailureId }
   | { kind: 'start-page' }
+  /** None of these, so nobody knows whether the prompt was accepted. */
+  | { kind: 'unknown' }
 
 /**
  * Submits a prompt. Each POST leaves once and is never repeated because its answer was lost; it is tried again where
@@ -102,8 +109,9 @@ export function readSubmitAnswer(response: UpstreamResponse, base: string, promp
   refuseBadStatus(response)
   const { status, location, text } = response
   if (status >= 300 && status < 400) {
-    const id = location === undefined ? undefined : idIn(location.replaceAll('&amp;', '&'))
-    if (location === undefined || id === undefined) throw new UpstreamError('I16')
+    const id = location === undefined ? undefined : idInLocation(location, base)
+    // Bing may have begun a creation, so that the same prompt should not be sent again blindly.
+    if (location === undefined || id === undefined) throw new UpstreamError('I16', { shouldRetry: false })
     return { kind: 'accepted', upstreamId: id, resultUrl: resultUrl(location, base) }
   }
   if (status === 401) throw new UpstreamError('T6')
@@ -124,7 +132,7 @@ export function readSubmitAnswer(response: UpstreamResponse, base: string, promp
   const id = idInBody(text, prompt)
   if (id !== undefined) return { kind: 'accepted', upstreamId: id, resultUrl: undefined }
   if (CHALLENGE_MARKERS.some((marker) => text.includes(marker))) return { kind: 'refused', row: 'I17' }
-  return { kind: 'start-page' }
+  return { kind: isStartPage(text) ? 'start-page' : 'unknown' }
 }
 
 /** A query or form body, percent-encoded UTF-8; `undefined` values are left out. */
@@ -167,42 +175,83 @@ async function post(
   if (response instanceof UpstreamError) throw response
   try {
     const answer = readSubmitAnswer(response, base, prompt)
-    if (refusal === undefined || answer.kind === 'accepted') return answer
-    const row = refusal(answer.kind === 'refused' ? answer.row : undefined, response.text)
-    return row === undefined ? answer : { kind: 'refused', row }
+    if (answer.kind === 'accepted') return answer
+    const row = refusal?.(answer.kind === 'refused' ? answer.row : undefined, response.text)
+    if (row !== undefined) return { kind: 'refused', row }
+    if (answer.kind === 'unknown') throw unknownOutcome(response.text)
+    return answer
   } catch (error) {
     if (error instanceof UpstreamError && error.row === 'T6') session.forget()
     throw error
   }
 }
 
+/** What is thrown for an answer of kind `unknown`, as if it had been lost. */
+function unknownOutcome(text: string): UpstreamError {
+  return new UpstreamError('outcome-unknown', {
+    message:
+      'Bing gave an answer to the prompt that the gateway does not know, so the outcome is unknown. It was not sent again; look at bing.com/images/create before you repeat it.',
+    cause: new Error(`submit: status 200, no page that is known, ${text.length} characters`)
+  })
+}
+
 function accepted({ upstreamId, resultUrl }: Accepted): Accepted {
   return { upstreamId, resultUrl }
 }
 
-function idIn(url: string): string | undefined {
-  for (const pattern of ID_IN_LOCATION) {
-    const id = pattern.exec(url)?.[1]
-    if (id !== undefined && ID_PATTERN.test(id)) return id
-  }
-  return undefined
+/** The id in a redirect of Bing's. Elsewhere only what surely is one counts. */
+function idInLocation(location: string, base: string): string | undefined {
+  const url = new URL(location.replaceAll('&amp;', '&'))
+  const id = lastId(url.searchParams)
+  const pattern = ownUrl(url.href, base) === undefined ? ID_PATTERN : REDIRECT_ID_PATTERN
+  return id !== undefined && pattern.test(id) ? id : ID_IN_PATH.exec(url.pathname)?.[1]
+}
+
+/** The prompt stands before the id, and may look like a parameter itself. */
+function lastId(query: URLSearchParams): string | undefined {
+  return query
+    .getAll(ID_PARAMETER)
+    .map((id) => id.trim())
+    .findLast((id) => id !== '')
 }
 
 /** A page also shows ids of earlier creations and of other people: only one that comes with this prompt counts. */
 function idInBody(html: string, prompt: string): string | undefined {
   const shown = ID_IN_RESULTS_PATH.exec(html)?.[1]
   if (shown !== undefined) return shown
-  for (const [, address = ''] of html.matchAll(/(?:href|action|data-c)="([^"]+)"/g)) {
-    const url = address.replaceAll('&amp;', '&')
-    const query = new URLSearchParams(url.split('?')[1]?.split('#')[0] ?? '')
-    const id = query.get('id')
-    if (id !== null && ID_PATTERN.test(id) && query.get('q')?.trim() === prompt.trim()) return id
+  for (const address of refreshesIn(html)) {
+    const { id, path, query } = parts(address)
+    const other = query.has('q') && query.get('q')?.trim() !== prompt.trim()
+    if (id !== undefined && !other) return id
+    const segment = ID_IN_PATH.exec(path)?.[1]
+    if (segment !== undefined && !other) return segment
+  }
+  for (const address of addressesIn(html)) {
+    const { id, query } = parts(address)
+    if (id !== undefined && query.get('q')?.trim() === prompt.trim()) return id
   }
   return undefined
 }
 
+/** Addresses that the page itself redirects to. */
+function refreshesIn(html: string): string[] {
+  return [...html.matchAll(REFRESH)].map(([tag]) => {
+    const [, double, single] = REFRESH_ADDRESS.exec(tag) ?? []
+    return decodeEntities(double ?? single ?? '')
+      .trim()
+      .replace(/^[\d.\s;,]*url\s*=\s*["']?/i, '')
+      .replace(/["']$/, '')
+  })
+}
+
+function parts(address: string): { id: string | undefined; path: string; query: URLSearchParams } {
+  const whole = address.split('#')[0] ?? ''
+  const mark = whole.includes('?') ? whole.indexOf('?') : whole.length
+  const query = new URLSearchParams(whole.slice(mark))
+  const id = lastId(query)
+  return { id: id !== undefined && ID_PATTERN.test(id) ? id : undefined, path: whole.slice(0, mark), query }
+}
+
 function resultUrl(location: string, base: string): string | undefined {
-  const url = new URL(location.replace(NOTIFY_PARAMETER, ''))
-  const own = url.origin === new URL(base).origin || (url.protocol === 'https:' && isBingHost(url.hostname))
-  return own ? url.href : undefined
+  return ownUrl(location.replace(NOTIFY_PARAMETER, ''), base)
 }

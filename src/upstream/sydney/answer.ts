@@ -11,7 +11,7 @@ import {
 } from './constants.ts'
 import { type HubMessage, isObject, objects, readMessages, textOf, uniqueSources } from './message.ts'
 import { failureOf, type Result, readResult } from './result.ts'
-import { createTextStream, withoutHalfCharacter } from './text-stream.ts'
+import { type Channel, createTextStream, withoutHalfCharacter } from './text-stream.ts'
 
 /** Joins the messages of one turn, in the deltas as in the whole. */
 const BETWEEN_MESSAGES = '\n\n'
@@ -35,10 +35,11 @@ export interface AnswerReducer {
 }
 
 /**
- * Of the two channels that carry the same text, `text` is read for the stream and for the final message, never the
- * card: it has no block of link definitions to cut off, stands at one fixed place (a card's text moves behind an
- * image), and diffs inside one channel don't see the characters in which the two differ (docs/protocol/chat-sydney.md
- * section 6.1). Citations stay as the upstream writes them there, `[^1^]`.
+ * Of the two channels that carry the same text, `text` is read for the stream and for the final message: it has no
+ * block of link definitions to cut off and stands at one fixed place (a card's text moves behind an image). The card
+ * is read only as long as the turn has no plain text, so diffs stay inside one channel and don't see the characters in
+ * which the two differ (docs/protocol/chat-sydney.md section 6.1). Citations stay as the upstream writes them there,
+ * `[^1^]` or `[^1^][1]`.
  *
  * @param invocationId of the question; records that carry another one are ignored
  */
@@ -47,8 +48,9 @@ export function createAnswerReducer(
   onText: ((change: TextChange) => void) | undefined
 ): AnswerReducer {
   const stream = createTextStream(onText)
-  /** Answer messages of the updates, in order of their beginning. */
-  const parts: HubMessage[] = []
+  /** Answer messages of the updates, in order of their beginning; all of one channel. */
+  let parts: HubMessage[] = []
+  let channel: Channel = 'card'
   const searches: HubMessage[] = []
   let throttling: Answer['turns']
   let final: { messages: HubMessage[]; result: Result | undefined; expiresAt: number | undefined } | undefined
@@ -86,11 +88,17 @@ export function createAnswerReducer(
     for (const message of readMessages(update.messages)) {
       note(message)
       if (message.kind === 'search-result') searches.push(message)
-      if (message.kind !== 'answer' || message.text === '' || frozen) continue
-      place(message, begins)
+      if (message.kind !== 'answer' || frozen) continue
+      if (message.text.trim() !== '' && channel === 'card') {
+        parts = []
+        channel = 'text'
+      }
+      const spoken = inChannel(message, channel)
+      if (spoken.text === '') continue
+      place(spoken, begins)
       begins = false
       const text = streamed()
-      if (!mayBeFarewell(text)) stream.show(text)
+      if (!mayBeFarewell(text)) stream.show(text, channel)
     }
   }
 
@@ -131,12 +139,16 @@ export function createAnswerReducer(
   }
 
   function finish(): Omit<Answer, 'conversation'> {
-    const finalParts = (final?.messages ?? []).filter(({ kind }) => kind === 'answer')
+    const answers = (final?.messages ?? []).filter(({ kind }) => kind === 'answer')
+    const plain = joined(answers)
+    const finalChannel: Channel = plain === '' ? 'card' : 'text'
+    const finalParts = answers.map((message) => inChannel(message, finalChannel))
+    const finalText = frozen ? '' : joined(finalParts)
     // A withdrawn answer stays as it was shown; otherwise the final record decides (section 6.2 rule 6).
-    const text = (frozen ? '' : joined(finalParts)) || streamed()
+    const text = finalText || streamed()
     if (text === '') throw withoutText()
     if (isFarewell(text)) throw new UpstreamError(DAILY_LIMIT.test(text) ? 'S15' : 'S14')
-    stream.show(text)
+    stream.show(text, finalText === '' ? channel : finalChannel)
 
     const isFailed =
       completion?.error === true || (final?.result !== undefined && final.result.value !== SUCCESS)
@@ -197,6 +209,11 @@ export function createAnswerReducer(
     },
     finish
   }
+}
+
+/** The message as one channel has it. */
+function inChannel(message: HubMessage, channel: Channel): HubMessage {
+  return channel === 'text' ? message : { ...message, text: message.card }
 }
 
 /** The messages as one text; empty when they hold nothing but white space. */

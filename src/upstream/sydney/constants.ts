@@ -150,6 +150,10 @@ export const ANSWER_TYPE = 'Chat'
 export const SEARCH_RESULT_TYPE = 'InternalSearchResult'
 /** `messageType` with which the bot ends the conversation. Section 6.3, row S18. */
 export const DISENGAGED_TYPE = 'Disengaged'
+/** `id` of the card's block of numbered links; no answer text. Section 6.1. */
+export const ATTRIBUTIONS_BLOCK_ID = 'AttributionsTextBlockID'
+/** `type` of the card's block that may stand before the text. Section 6.1. */
+export const IMAGE_BLOCK_TYPE = 'Image'
 /** `contentOrigin` of the safety layer's replacement. Section 6.4, rows S16 and S17. */
 export const APOLOGY_ORIGIN = 'Apology'
 /** `offense` of a prompt that was filtered. Section 8.2, row S19. */
@@ -201,7 +205,8 @@ export const TURN_RESULTS: readonly ResultRule[] = [
   { value: /^UnauthorizedRequest$/, row: 'S6' },
   { value: /^InternalError$/, message: /DeepLeo/i, row: 'S7' },
   { value: /^InternalError$/, message: /ConversationStorage|Sender\.UserId/i, row: 'S9' },
-  { value: /^InternalError$/, message: /ServiceClient failure/i, row: 'S8' },
+  // "ServiceClient failure …", and whatever else is internal: one repeat does no harm.
+  { value: /^Internal(Server)?Error$/, row: 'S8' },
   { value: /^InvalidRequest$/, row: 'S11' },
   { value: /^Forbidden$/, row: 'C4' },
   { row: 'S-other' }

@@ -84,12 +84,17 @@ function readConversation({ status, headers, text }: UpstreamResponse): SydneyCo
       : `${text.length} characters`
     throw new UpstreamError('T11', { cause: new Error(`create answer of an unknown shape: ${shape}`) })
   }
-  const conversationId = textOf(body.conversationId)
-  const clientId = typeof body.clientId === 'number' ? String(body.clientId) : textOf(body.clientId)
+  const conversationId = idOf(body.conversationId)
+  const clientId = idOf(body.clientId)
   const conversationSignature = textOf(body.conversationSignature) || (headers[SIGNATURE_HEADER] ?? '')
   if (conversationId === '' || clientId === '' || conversationSignature === '') throw new UpstreamError('C7')
   const encryptedSignature = headers[ENCRYPTED_SIGNATURE_HEADER] || null
   return { conversationId, clientId, conversationSignature, encryptedSignature }
+}
+
+/** Ids are strings on the wire; digits without quotes are taken too. */
+function idOf(value: unknown): string {
+  return typeof value === 'number' ? String(value) : textOf(value)
 }
 
 function parse(text: string): unknown {

@@ -1,4 +1,5 @@
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
+import { TLSSocket } from 'node:tls'
 import WebSocket from 'ws'
 import type { Clock } from '../../clock.ts'
 import { UpstreamError } from '../failures.ts'
@@ -75,6 +76,7 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
     const decoder = createRecordDecoder()
     let stage: 'opening' | 'handshake' | 'turn' = 'opening'
     let hasConnected = false
+    let hasAsked = false
     let hasEnded = false
     let clearDeadline = () => {}
     let pings: NodeJS.Timeout | undefined
@@ -98,11 +100,19 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
     }
     sockets.add(socket)
 
-    /** Tells a peer that can't be reached (T2) from one that is silent (W5). */
+    /**
+     * Tells a peer that can't be reached (T2) from one that is silent (W5), and a reset of what is not yet a connection
+     * (T3) from one of the upgrade (W4): the request goes out when TCP and TLS are up.
+     */
     function watchConnect(request: ClientRequest): void {
       request.once('socket', (tcp) => {
-        if (tcp.connecting) tcp.once('connect', () => (hasConnected = true))
-        else hasConnected = true
+        const connected = () => {
+          hasConnected = true
+          hasAsked ||= !(tcp instanceof TLSSocket)
+        }
+        if (tcp.connecting) tcp.once('connect', connected)
+        else connected()
+        tcp.once('secureConnect', () => (hasAsked = true))
       })
     }
 
@@ -201,7 +211,7 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
     })
     // Stays attached for good: ws reports even a deliberate terminate() during the upgrade as an error.
     socket.on('error', (error) => {
-      if (stage === 'opening') return fail(openFailure(error, hasConnected))
+      if (stage === 'opening') return fail(openFailure(error, hasConnected, hasAsked))
       // What breaks the WebSocket protocol. A broken connection is followed by `close` and judged there.
       if (codeOf(error)?.startsWith('WS_ERR')) fail(new UpstreamError('W12', { cause: bare(error) }))
     })
@@ -232,11 +242,13 @@ function upgradeFailure(response: IncomingMessage): unknown {
   return new UpstreamError(status === 403 ? 'W3' : 'W1', { cause })
 }
 
-function openFailure(error: Error, hasConnected: boolean): UpstreamError {
+function openFailure(error: Error, hasConnected: boolean, hasAsked: boolean): UpstreamError {
   // Without a code it is not the network but ws, which found the answer to the upgrade malformed; or, before there
   // is a connection, the proxy agent.
   if (hasConnected && codeOf(error) === undefined) return new UpstreamError('W12', { cause: bare(error) })
-  return transportFailure(bare(error), false)
+  const isReset = ['ECONNRESET', 'EPIPE'].includes(codeOf(error) ?? '')
+  if (hasAsked && isReset) return new UpstreamError('W4', { cause: bare(error) })
+  return transportFailure(bare(error), 'connecting')
 }
 
 /**

@@ -1,5 +1,13 @@
 import type { Source } from '../chat-client.ts'
-import { ANSWER_TYPE, APOLOGY_ORIGIN, DISENGAGED_TYPE, OFFENSE, SEARCH_RESULT_TYPE } from './constants.ts'
+import {
+  ANSWER_TYPE,
+  APOLOGY_ORIGIN,
+  ATTRIBUTIONS_BLOCK_ID,
+  DISENGAGED_TYPE,
+  IMAGE_BLOCK_TYPE,
+  OFFENSE,
+  SEARCH_RESULT_TYPE
+} from './constants.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -11,6 +19,8 @@ export interface HubMessage {
   id: string | undefined
   /** The plain channel, see answer.ts; empty when absent. */
   text: string
+  /** The other channel: the same text as the card has it, without link definitions; empty when absent. */
+  card: string
   /** The upstream marked the prompt as one it does not answer. */
   isFiltered: boolean
   suggestions: string[]
@@ -32,6 +42,7 @@ export function readMessages(value: unknown): HubMessage[] {
       kind,
       id: textOf(raw.messageId) || undefined,
       text: textOf(raw.text),
+      card: kind === 'answer' ? cardText(raw) : '',
       isFiltered: raw.offense === OFFENSE || textOf(raw.topicChangerText) !== '',
       suggestions: objects(raw.suggestedResponses)
         .map((suggestion) => textOf(suggestion.text))
@@ -52,6 +63,17 @@ function kindOf(raw: Json): HubMessage['kind'] {
   if (type === ANSWER_TYPE) return 'answer'
   if (type === DISENGAGED_TYPE) return 'disengaged'
   return type === SEARCH_RESULT_TYPE ? 'search-result' : 'other'
+}
+
+/** The text block of the first card: its first one, or the one behind an image (section 6.1). */
+function cardText(raw: Json): string {
+  const [first, second] = objects(objects(raw.adaptiveCards)[0]?.body)
+  const block = first?.type === IMAGE_BLOCK_TYPE ? second : first
+  if (block === undefined || block.id === ATTRIBUTIONS_BLOCK_ID) return ''
+  // A definition that is still being written, up to a lone `[`, is none of the text either.
+  return textOf(block.text)
+    .replace(/^(?:\[\d+\]:[^\n]*(?:\n|$))+(?:[ \t\r]*\n)*/, '')
+    .replace(/^\[\d*\]?$/, '')
 }
 
 /** Lines like `[1]: https://harbour.example/tower "Harbour tower"` in the card's text blocks (section 6.1). */

@@ -1,9 +1,15 @@
 import type { TextChange } from '../chat-client.ts'
 
+/** Where in a message its text was read (section 6.1). */
+export type Channel = 'text' | 'card'
+
 /** Keeps what a reader has been shown equal to a text that grows, shrinks or changes. */
 export interface TextStream {
-  /** Shows `text` in full: a delta where it continues what was shown, else a replacement; nothing when it is equal. */
-  show(text: string): void
+  /**
+   * Shows `text` in full: a delta where it continues what was shown of the same channel, else a replacement; nothing
+   * when it is equal.
+   */
+  show(text: string, channel: Channel): void
   /** What the reader has in front of them now. */
   readonly shown: string
 }
@@ -11,10 +17,13 @@ export interface TextStream {
 /** @see docs/protocol/chat-sydney.md section 6.2, rules 3 to 6 */
 export function createTextStream(onText: ((change: TextChange) => void) | undefined): TextStream {
   let shown = ''
+  let shownOf: Channel | undefined
   return {
-    show(text) {
+    show(text, channel) {
+      const isSameChannel = shown === '' || channel === shownOf
+      shownOf = channel
       if (text === shown) return
-      const isContinued = text.startsWith(shown)
+      const isContinued = isSameChannel && text.startsWith(shown)
       const added = isContinued ? text.slice(shown.length) : text
       shown = text
       onText?.(isContinued ? { kind: 'delta', text: added } : { kind: 'replace', text: added })

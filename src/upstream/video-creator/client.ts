@@ -12,7 +12,7 @@ import { readVideoPoll, videoRefusal } from './parser.ts'
 export function createVideoClient(settings: CreatorClientSettings): CreationClient<VideoRequest> {
   const session = settings.session ?? createCreatorSession(settings)
   const context = { ...settings, session }
-  const hosts = createMediaHosts([settings.mediaUrl, settings.bingUrl])
+  const hosts = createMediaHosts([settings.mediaUrl, settings.bingUrl], { anyLoopbackPort: true })
 
   return {
     submit(request, signal) {

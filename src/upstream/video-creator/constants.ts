@@ -21,9 +21,10 @@ export const REPEAT_IID = 'images.as'
 export const POLL_QUERY = { ctype: 'video', sm: 1, girftp: 1 } as const
 
 /** An attribute with a video's address, in HTML or in JSON that quotes HTML. */
-export const VIDEO_ATTRIBUTE = /\bourl=(?:\\?["']|\\u0022|&quot;)(.+?)(?:\\?["']|\\u0022|&quot;)/g
+export const VIDEO_ATTRIBUTE = /\bourl\s*=\s*(?:\\?["']|\\u0022|&quot;)([^<>]+?)(?:\\?["']|\\u0022|&quot;)/gi
 /** Where `showContent` may hide the address instead. */
-export const VIDEO_ELEMENT = /<(?:video|source)\b[^<>]*?\ssrc="(https?:[^"]+)"/g
+export const VIDEO_ELEMENT =
+  /<(?:video|source)\b[^<>]*?\ssrc\s*=\s*(?:"([^"<>]+)"|'([^'<>]+)'|([^\s"'<>]+))/gi
 /** Marks the address of a video. */
 export const VIDEO_PID = 'videocreator'
 /** Parameters that only the address of the poster picture has. One source, Oct 2026. */

@@ -11,7 +11,7 @@ import {
   wordsBesidePrompt
 } from '../image-creator/page.ts'
 import { parseJsonObject, readMessage } from '../image-creator/poll-answer.ts'
-import { cleanVideoUrl, type MediaHosts } from '../media/media-url.ts'
+import { cleanVideoUrl, type MediaHosts, statedVideoUrl } from '../media/media-url.ts'
 import { VIDEO_ATTRIBUTE, VIDEO_ELEMENT, VIDEO_ERROR_TEXTS } from './constants.ts'
 
 export interface VideoPollContext {
@@ -40,7 +40,7 @@ function readJson(json: Record<string, unknown>, body: string, context: VideoPol
   const video =
     typeof showContent === 'string' && showContent.trim() !== ''
       ? videoInContent(showContent.trim(), context)
-      : videoIn(body, VIDEO_ATTRIBUTE, context)
+      : videoIn(body, [VIDEO_ATTRIBUTE], context)
   if (video !== undefined) return ready(video, context)
   if (message !== undefined) return failedVideo(message)
   // The newer protocol's JSON has been seen for pictures only; its waiting and failing states are plain enough.
@@ -52,7 +52,7 @@ function readJson(json: Record<string, unknown>, body: string, context: VideoPol
 }
 
 function readPage(body: string, context: VideoPollContext): PollVerdict {
-  const video = videoIn(body, VIDEO_ATTRIBUTE, context)
+  const video = videoIn(body, [VIDEO_ATTRIBUTE], context)
   if (video !== undefined) return ready(video, context)
   if (isSignedOut(body)) return { kind: 'signed-out' }
   const page = parsePage(body)
@@ -91,14 +91,20 @@ function ready(video: string, { prompt }: VideoPollContext): PollVerdict {
 
 /** `showContent` is the address itself, or HTML with the address in it; docs/protocol/video.md section 2.2. */
 function videoInContent(content: string, context: VideoPollContext): string | undefined {
-  if (/^https?:/i.test(content)) return cleanVideoUrl(content, context.mediaUrl, context.hosts)?.url
-  return videoIn(content, VIDEO_ATTRIBUTE, context) ?? videoIn(content, VIDEO_ELEMENT, context)
+  if (/^https?:\/\//i.test(content)) return statedVideoUrl(content, context.mediaUrl)
+  if (/^\/[^\s<>]*$/.test(content)) return cleanVideoUrl(content, context.mediaUrl, context.hosts)?.url
+  return videoIn(content, [VIDEO_ATTRIBUTE, VIDEO_ELEMENT], context)
 }
 
 /** The first address that is surely a video, else the first that may be one; never a poster. */
-function videoIn(text: string, pattern: RegExp, { mediaUrl, hosts }: VideoPollContext): string | undefined {
-  const found = [...text.matchAll(pattern)]
-    .map(([, address = '']) => cleanVideoUrl(address, mediaUrl, hosts))
+function videoIn(
+  text: string,
+  patterns: readonly RegExp[],
+  { mediaUrl, hosts }: VideoPollContext
+): string | undefined {
+  const found = patterns
+    .flatMap((pattern) => [...text.matchAll(pattern)])
+    .map(([, ...quotings]) => cleanVideoUrl(quotings.find(Boolean) ?? '', mediaUrl, hosts))
     .filter((video) => video !== undefined && !video.poster)
   return (found.find((video) => video?.marked) ?? found[0])?.url
 }

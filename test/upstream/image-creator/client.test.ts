@@ -10,6 +10,8 @@ import { creatorRig, lookUntilReady, never, rowOf } from '../../support/creator.
 
 const fox: ImageRequest = { prompt: 'a red fox & friends, 100 %', model: 'DALLE', aspect: 'SQUARE' }
 const gpt: ImageRequest = { ...fox, model: 'GPT4O' }
+/** A page that Bing might well show after it accepted a prompt. */
+const SIGN_OF_LIFE = '<html><body><h1>Your pictures are on their way</h1></body></html>'
 
 async function rig(t: Test, options: Parameters<typeof creatorRig>[1] = {}) {
   const all = await creatorRig(t, options)
@@ -133,7 +135,7 @@ t.test('bootstrap', async (t) => {
     ['foreign redirect', Array(2).fill({ redirect: 'https://elsewhere.test/' }), 'T10', 2],
     ['T10', [{ body: '' }], 'no failure', 2],
     ['T11', [{ status: 404 }], 'T11', 1],
-    ['T3', [{ reset: true }, { reset: true }], 'T3', 2],
+    ['T1, reset', Array(3).fill({ reset: true }), 'T1', 3],
     ['hidden panel', [{ hiddenPanel: true }], 'no failure', 1]
   ]
   for (const [name, behaviours, want, bootstraps] of cases) {
@@ -288,6 +290,55 @@ t.test('the documented second submit', async (t) => {
   })
 })
 
+t.test('an answer that nobody knows is not followed by another submit', async (t) => {
+  const { simulator, submit, received } = await rig(t)
+  for (const body of ['', 'OK', '{"ok":true}', '<html><title>Just a moment</title></html>', SIGN_OF_LIFE]) {
+    const before = received()
+    simulator.set('submit', { status: 200, body })
+    await t.rejects(submit(), {
+      row: 'outcome-unknown',
+      shouldRetry: false,
+      message: /not know.*not sent again/
+    })
+    t.equal(received() - before, 1, `sent once: ${body}`)
+  }
+  const before = received()
+  simulator.enqueue('submit', { answer: 'start-page' }, { status: 200, body: 'OK' })
+  t.equal(await rowOf(submit()), 'outcome-unknown', 'nor is the second one believed')
+  t.equal(received() - before, 2)
+
+  simulator.set('submit', {})
+  simulator.enqueue('submit', { status: 200, body: `<form action='/Images/Create'></form>` })
+  t.equal(await rowOf(submit()), 'no failure', 'a start page without a header')
+  t.equal(received() - before, 4)
+})
+
+t.test('an upstream with several names', async (t) => {
+  const { simulator, account, settings } = await rig(t)
+  const named = (host: string) => simulator.url.replace('127.0.0.1', host)
+  const bingUrl = named('localhost')
+  account.set(bingUrl, '_U', 'simulated-cookie')
+  for (const mediaUrl of [bingUrl, 'http://[::1]:9']) {
+    const client = createImageClient({
+      ...settings,
+      bingUrl,
+      mediaUrl,
+      session: createCreatorSession({ ...settings, bingUrl })
+    })
+    simulator.enqueue('bootstrap', { redirect: `${named('127.0.0.1')}/images/create` })
+    simulator.enqueue('submit', { absoluteLocation: true })
+    const accepted = await client.submit(fox, never)
+    t.match(accepted.resultUrl, new RegExp(`^${bingUrl}/`), 'asked where the cookies belong')
+    const { result } = await lookUntilReady(client, accepted, fox)
+    t.equal(result.images.length, 4)
+  }
+  t.strictSame(simulator.violations, [])
+
+  const session = createCreatorSession({ ...settings, bingUrl })
+  simulator.set('bootstrap', { redirect: 'http://127.0.0.1:1/images/create' })
+  t.equal(await rowOf(session.open(never)), 'T10', 'another port is another server')
+})
+
 t.test('lost answers', async (t) => {
   await t.test('nothing listens: surely not sent', async (t) => {
     const { submit, simulator } = await rig(t)
@@ -346,7 +397,7 @@ t.test('refusals after the submit', async (t) => {
     [{ status: 503 }, 'T9'],
     [{ status: 500 }, 'T9-bad'],
     [{ status: 429 }, 'T8'],
-    [{ reset: true }, 'T3'],
+    [{ reset: true }, 'T1'],
     [{ redirect: 'https://cn.bing.com/' }, 'T5']
   ]
   for (const [behaviour, want] of polls) {

@@ -2,6 +2,7 @@ import t from 'tap'
 import type { UpstreamResponse } from '../../../src/upstream/http.ts'
 import {
   errorTextRow,
+  isFullPage,
   isSignedOut,
   parsePage,
   readLandingPage
@@ -35,6 +36,28 @@ t.test('landing page', async (t) => {
   t.equal(isSignedOut(file('landing-signed-out.html.txt')), true)
   t.equal(isSignedOut(file('landing-signed-in.html.txt')), false)
   t.equal(isSignedOut('<div id="gir_async"></div>'), false, 'a fragment says nothing')
+
+  for (const [tag, signedIn] of [
+    [`<a id='id_a' style='display:none'></a>`, true],
+    [`<A ID="id_a" STYLE="DISPLAY: NONE;">`, true],
+    [`<span style="color:red; display : none" class="x" id="id_a">`, true],
+    [`<a id="id_a" class="x" data-y='z' style="display:none">`, true],
+    [`<a id=id_a style=display:none>`, true],
+    [`<a style=display:none id=id_a>`, true],
+    [`<a id="id_a">`, false],
+    [`<a id="id_ab" style="display:none">`, false],
+    [`<a data-id="id_a" style="display:none">`, false],
+    [`<a id="id_a"></a><p style="display:none">`, false]
+  ] as const) {
+    t.equal(readLandingPage(`<html>${tag}</html>`).signedIn, signedIn, tag)
+  }
+  for (const tag of [`<a id='id_l'>`, `<A HREF="/x" ID = id_l>`, '<a id="id_l"/>'])
+    t.equal(isSignedOut(tag), true, tag)
+  t.equal(isSignedOut('<a id="id_later">'), false)
+  const startedAt = performance.now()
+  for (const piece of ['<a id=id_a ', '<a ', ' id=id_a', 'id  =  ', '<meta http-equiv="', ' href="'])
+    t.equal(isFullPage(`<a ${piece.repeat(200_000)}`), false)
+  t.ok(performance.now() - startedAt < 2000, 'in linear time')
 })
 
 t.test('submit answers', async (t) => {
@@ -51,6 +74,19 @@ t.test('submit answers', async (t) => {
     [`${BASE}/images/create/a-fox/1-${HEX}?q=a`, `${BASE}/images/create/a-fox/1-${HEX}?q=a`],
     [`https://elsewhere.test/?id=1-${HEX}`, undefined]
   ] as const
+  const uuid = '1-01234567-89ab-cdef-0123-456789abcdef'
+  for (const [query, upstreamId] of [
+    ['q=a&id=1-abc123', '1-abc123'],
+    [`q=a&id=${uuid}&nfy=1`, uuid],
+    [`id=${HEX}`, HEX],
+    [`id=12-${HEX}`, `12-${HEX}`],
+    [`q=what?id=3&rt=4&id=1-${HEX}`, `1-${HEX}`],
+    [`id=3&q=a&id=1-${HEX}&id=`, `1-${HEX}`],
+    [`q=id%3D7%26id%3D8&id=1-${HEX}#id=9`, `1-${HEX}`]
+  ] as const) {
+    const location = `${BASE}/images/create?${query}`
+    t.match(answer({ status: 302, location }), { kind: 'accepted', upstreamId }, query)
+  }
   for (const [location, resultUrl] of accepted) {
     t.strictSame(
       answer({ status: 302, location }),
@@ -64,14 +100,56 @@ t.test('submit answers', async (t) => {
   const link = (q: string) => `<a href="/images/create?q=${q}&amp;FORM=GENCRE&amp;id=1-${HEX}">x</a>`
   t.match(answer({ text: link('a+fox') }), { kind: 'accepted', upstreamId: `1-${HEX}` })
   t.strictSame(answer({ text: link('other') }), { kind: 'start-page' }, "somebody else's id")
+  const mine = `/images/create?q=a+fox&amp;FORM=GENCRE&amp;id=1-${HEX}`
+  for (const text of [
+    `<a href='${mine}'>x</a>`,
+    `<A HREF = ${mine}>x</A>`,
+    `<form action='${mine.replaceAll('&amp;', '&#38;')}'>`,
+    `<meta http-equiv="refresh" content="0; url=${mine}">`,
+    `<META content='0;URL="${mine}"' HTTP-EQUIV=Refresh>`,
+    `<meta http-equiv="refresh" content="0;url='/images/create?id=1-${HEX}&amp;q=a%20fox'">`,
+    `<meta http-equiv="refresh" content="0;url=/images/create/a-fox/1-${HEX}">`
+  ])
+    t.match(answer({ text }), { kind: 'accepted', upstreamId: `1-${HEX}`, resultUrl: undefined }, text)
+  for (const text of [
+    `<meta http-equiv="refresh" content="0;url=/images/create/other/1-${HEX}?q=other">`,
+    `<meta name="x" content="0;url=${mine}">`,
+    `<meta http-equiv="refresh" content="0;url=/images/create?q=a+fox&amp;id=1-abc">`
+  ])
+    t.strictSame(answer({ text }), { kind: 'unknown' }, text)
+
   t.strictSame(answer({ text: file('landing-signed-in.html.txt') }), { kind: 'start-page' })
+  for (const text of [
+    file('landing-signed-out.html.txt'),
+    `<html><span style='display:none' id='id_a'></span></html>`,
+    `<html><a href='/login' id='id_l'>Sign in</a></html>`,
+    '<form method="post" action="/images/create">',
+    `<FORM ACTION='https://www.bing.com/Images/Create?rt=4'>`,
+    '<html><a class=x href=/bing/images/create/?FORM=X>Image Creator</a></html>'
+  ])
+    t.strictSame(answer({ text }), { kind: 'start-page' }, text)
+  for (const text of [
+    '',
+    ' ',
+    'OK',
+    'See /images/create',
+    '{}',
+    `{"html":"<form action='/images/create'>"}`,
+    '<html>Just a moment</html>',
+    '<html><form id="challenge-form" action="/images/create?q=a&amp;__cf_chl_f_tk=x"></form></html>',
+    '<html><a href="/images/created">x</a><a href="/search?q=/images/create">y</a></html>'
+  ])
+    t.strictSame(answer({ text }), { kind: 'unknown' }, text)
   t.strictSame(answer({ text: '<div id="authns"></div>' }), { kind: 'refused', row: 'I17' })
   t.strictSame(answer({ text: '<div dq-err="x"></div>' }), { kind: 'refused', row: 'I4' })
   t.strictSame(answer({ text: file('outage.html.txt') }), { kind: 'refused', row: 'I15' })
 
   const rows = [
     [{ status: 302, location: `${BASE}/images/create?FORM=X` }, 'I16'],
-    [{ status: 302, location: `${BASE}/images/create?id=nonsense` }, 'I16'],
+    [{ status: 302, location: `${BASE}/images/create?id=no%22nsense` }, 'I16'],
+    [{ status: 302, location: `${BASE}/images/create?id=${'a'.repeat(129)}` }, 'I16'],
+    [{ status: 302, location: `${BASE}/images/create?id=1-abc&id=%20&id=.` }, 'I16'],
+    [{ status: 302, location: 'https://elsewhere.test/?id=1-abc123' }, 'I16'],
     [{ status: 302 }, 'I16'],
     [{ status: 302, location: 'https://login.live.com/login.srf?id=1' }, 'T6'],
     [{ status: 302, location: 'https://cn.bing.com/images/create' }, 'T5'],
@@ -83,6 +161,10 @@ t.test('submit answers', async (t) => {
     [{ status: 404 }, 'T11']
   ] as const
   for (const [fields, row] of rows) t.equal(await rowOf(Promise.resolve().then(() => answer(fields))), row)
+  const withoutId = await Promise.resolve()
+    .then(() => answer({ status: 302, location: `${BASE}/` }))
+    .catch((error: unknown) => error)
+  t.match(withoutId, { row: 'I16', shouldRetry: false })
   t.throws(() => answer({ status: 414 }), { type: 'invalid_request_error', code: 'prompt_too_long' })
 })
 
@@ -204,6 +286,21 @@ t.test('poll answers', async (t) => {
       page('<p id="gil_err_d"><img src="/rp/TX9QuO3WzcCJz1uaaSwQAz39Kb0.jpg"></p>'),
       { kind: 'hollow' }
     ],
+    [
+      'pictures that are hidden until they are loaded',
+      page('<div style="display:none" hidden><img src="/th/id/OIG1.a"></div>'),
+      ready([a])
+    ],
+    [
+      'pictures for nobody',
+      page('<noscript><img src="/th/id/OIG1.a"></noscript><template><img src="/th/id/OIG1.a"></template>'),
+      { kind: 'hollow' }
+    ],
+    [
+      'addresses that are merely unknown',
+      page('<img src="/images/x"><img src="https://th.bing.com/x"><img src="about:blank">'),
+      { kind: 'hollow' }
+    ],
     ['placeholder', page('<img src="rms/unsafe?w=270">'), failed('I7')],
     ['placeholder beside a picture', page('<img src="rms/unsafe"><img src="/th/id/OIG1.a">'), ready([a])],
     [
@@ -252,4 +349,19 @@ t.test('picture addresses', async (t) => {
     ['', undefined]
   ] as const
   for (const [address, want] of cases) t.equal(cleanPictureUrl(address, local, hosts), want, address)
+
+  const under = 'http://bing.test/bing'
+  for (const [bases, address, want] of [
+    [[under, under], '/bing/th/id/OIG1.a?w=1', `${under}/th/id/OIG1.a?pid=ImgGn`],
+    [[under, under], '/th/id/OIG1.a', `${under}/th/id/OIG1.a?pid=ImgGn`],
+    [[under, under], `${under}/th/id/OIG1.a`, `${under}/th/id/OIG1.a?pid=ImgGn`],
+    [[under, under], '//bing.test/bing/th/id/OIG1.a', `${under}/th/id/OIG1.a?pid=ImgGn`],
+    [[under, under], 'http://bing.test/th/id/OIG1.a', undefined],
+    [[under, under], '/bing/x/OIG1.a', undefined],
+    [[MEDIA, under], '/bing/th/id/OIG1.a', `${under}/th/id/OIG1.a?pid=ImgGn`],
+    [['http://bing.test/media', under], '/bing/th/id/OIG1.a', `${under}/th/id/OIG1.a?pid=ImgGn`],
+    [['http://bing.test/th', BASE], '/th/id/OIG1.a', 'http://bing.test/th/th/id/OIG1.a?pid=ImgGn']
+  ] as const) {
+    t.equal(cleanPictureUrl(address, bases[0], createMediaHosts(bases)), want, `${bases}: ${address}`)
+  }
 })

@@ -29,6 +29,16 @@ const user = (more: Json = {}): Json => ({
 })
 const say = (text: string, more: Json = {}) => update([bot(text, more)])
 const begin = (text: string, more: Json = {}) => update([bot(text, more)], { cursor: { j: '$', p: -1 } })
+const onlyCard = (body: Json[], more: Json = {}): Json => ({
+  author: 'bot',
+  contentOrigin: 'DeepLeo',
+  text: null,
+  adaptiveCards: [{ type: 'AdaptiveCard', body }],
+  ...more
+})
+const card = (text: string, more: Json = {}) => update([onlyCard([{ type: 'TextBlock', text }], more)])
+const LINK = '[1]: https://a.example/ "A"\n'
+const LEARN_MORE = { id: 'AttributionsTextBlockID', text: 'Learn more: [1. a.example](https://a.example/)' }
 const apology = bot('Sorry, no.', { contentOrigin: 'Apology' })
 const disengaged = { author: 'bot', messageType: 'Disengaged', hiddenText: '> Conversation disengaged' }
 const loader = bot('Generating answers for you...', { messageType: 'InternalLoaderMessage' })
@@ -210,6 +220,62 @@ const streams: { name: string; records: HubRecord[]; want: string[] }[] = [
       final([bot('Yes.', { adaptiveCards: [{ body: [{ type: 'Image' }, { text: 'Yes\n' }] }] })])
     ],
     want: ['+Yes', '+.']
+  },
+  {
+    name: 'a turn that has only cards',
+    records: [
+      card('['),
+      card('[1'),
+      card('[1]: https://a.exam'),
+      card(LINK),
+      card(`${LINK}\n[`),
+      card(`${LINK}\n[2] towers`, { text: '' }),
+      card(`${LINK}\n[2] towers stand`, { text: ' ' }),
+      final([user(), onlyCard([{ text: `${LINK}\n[2] towers stand.` }, LEARN_MORE])])
+    ],
+    want: ['+[2] towers', '+ stand', '+.']
+  },
+  {
+    name: 'nothing but a final record with a card',
+    records: [final([user(), onlyCard([{ type: 'TextBlock', text: 'All at once.' }])])],
+    want: ['+All at once.']
+  },
+  {
+    name: 'a card whose text stands behind an image',
+    records: [
+      update([onlyCard([{ type: 'Image', url: 'https://a.example/i' }, { text: 'A tower' }])]),
+      final([onlyCard([{ type: 'Image', altText: 'x' }, { text: 'A tower.' }, LEARN_MORE])])
+    ],
+    want: ['+A tower', '+.']
+  },
+  {
+    name: 'two messages of cards',
+    records: [
+      update([onlyCard([{ text: 'One' }], { messageId: 'a' })], { cursor: {} }),
+      update([onlyCard([{ text: 'Two' }], { messageId: 'b' })], { cursor: {} }),
+      final([onlyCard([{ text: 'One' }]), onlyCard([{ text: 'Two' }])])
+    ],
+    want: ['+One', '+\n\nTwo']
+  },
+  {
+    name: 'plain text after a card takes its place',
+    records: [
+      card('The tower'),
+      say('The tower is', { adaptiveCards: [{ body: [{ text: 'The tower is\n' }] }] }),
+      card('The tower is high\n'),
+      final([bot('The tower is high.')])
+    ],
+    want: ['+The tower', '=The tower is', '+ high.']
+  },
+  {
+    name: 'a card at the end takes the place of plain text',
+    records: [say('The tower'), final([onlyCard([{ text: 'The tower is high.' }])])],
+    want: ['+The tower', '=The tower is high.']
+  },
+  {
+    name: 'a card beside plain text in the final record is left out',
+    records: [final([onlyCard([{ text: 'card' }]), bot('plain')])],
+    want: ['+plain']
   },
   {
     name: 'empty and blank text',
@@ -459,6 +525,10 @@ const ends: { name: string; records: HubRecord[]; row?: string; want?: Partial<A
       row: 'S10'
     },
     { name: 'S11', records: [failed('InvalidRequest')], row: 'S11' },
+    { name: 'S8 any other', records: [failed('InternalError', { message: 'Oops' })], row: 'S8' },
+    { name: 'S8 InternalServerError', records: [failed('InternalServerError')], row: 'S8' },
+    { name: 'a card of nothing but links', records: [final([onlyCard([{ text: LINK }])])], row: 'S20' },
+    { name: 'a card of attributions', records: [final([onlyCard([LEARN_MORE])])], row: 'S20' },
     { name: 'any other value', records: [failed('Maintenance')], row: 'S-other' },
     { name: 'no value', records: [final(undefined, { result: {} })], row: 'S-other' }
   ]

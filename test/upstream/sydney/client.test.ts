@@ -1,6 +1,6 @@
 import { getEventListeners, once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createNetServer, type Socket } from 'node:net'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { type Clock, systemClock } from '../../../src/clock.ts'
@@ -175,7 +175,7 @@ for (const { name, create, row, calls, code, retryAfter } of [
   { name: 'C9', create: { resultValue: 'Maintenance' }, row: 'C9', calls: 1, code: 'Maintenance' },
   { name: 'C9, no name', create: { resultValue: 'a b <i>' }, row: 'C9', calls: 1, code: 'upstream_rejected' },
   { name: 'C10', create: { failure: 'challenge-message' }, row: 'C10', calls: 1 },
-  { name: 'T3', create: { reset: true }, row: 'T3', calls: 2 },
+  { name: 'T1', create: { reset: true }, row: 'T1', calls: 3 },
   { name: 'T5 region', create: { failure: 'region' }, row: 'T5', calls: 1 },
   { name: 'T5 loop', create: { failure: 'region-loop' }, row: 'T5', calls: 6 },
   { name: 'T6', create: { failure: 'login-redirect' }, row: 'T6', calls: 1 },
@@ -235,6 +235,18 @@ test('create: a redirect within the base is followed', async (t) => {
   t.ok((await client.create(never)).conversationId)
   t.equal(sim.counts['sydney.create'], 2)
   t.strictSame(slept, [])
+})
+
+test('create: ids as numbers, behind a byte order mark', async (t) => {
+  const body = {
+    conversationId: 51,
+    clientId: 9147,
+    conversationSignature: 'sig',
+    result: { value: 'Success' }
+  }
+  sim.set('create', { body: `\uFEFF${JSON.stringify(body)}` })
+  const { conversationId, clientId } = await client.create(never)
+  t.strictSame([conversationId, clientId], ['51', '9147'])
 })
 
 test('create: trouble that passes', async (t) => {
@@ -326,6 +338,27 @@ test('a ping comes after the handshake, then at its interval, and each received 
 
 // --- Failures of the connection and of the turn ---
 
+test('a reset before there is a connection, and one of the upgrade', async (t) => {
+  const atOnce = (socket: Socket) => socket.resetAndDestroy()
+  const later = (socket: Socket) => socket.once('data', () => socket.resetAndDestroy())
+  const conversation = await client.create(never)
+  for (const [scheme, onSocket, row] of [
+    ['ws', atOnce, 'T3'],
+    ['wss', atOnce, 'T3'],
+    ['wss', later, 'T3'],
+    ['ws', later, 'W4']
+  ] as const) {
+    const server = createNetServer((socket) => onSocket(socket.on('error', () => {}))).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const chatUrl = `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}/hub`
+    const own = connect({ chatUrl })
+    const { row: got, repeats } = await ask(conversation, {}, {}, own)
+    t.strictSame([got, repeats], [row, [`1 ${row}`]], `${scheme} ${row}`)
+    await own.close()
+    server.close()
+  }
+})
+
 const quick = { openMs: 80, handshakeMs: 80, firstRecordMs: 80, idleMs: 80 }
 
 for (const { name, more, later, asked, row, upgrades, creates, text, ...behaviours } of [
@@ -333,7 +366,7 @@ for (const { name, more, later, asked, row, upgrades, creates, text, ...behaviou
   { name: 'W2 on turn 1', upgrade: { status: 401 }, row: 'W1', upgrades: 2, creates: 2 },
   { name: 'W1 later', later: true, upgrade: { status: 200 }, row: 'W1', upgrades: 1 },
   { name: 'W3', upgrade: { status: 403 }, row: 'W3', upgrades: 1 },
-  { name: 'upgrade T3', upgrade: { reset: true }, row: 'T3', upgrades: 2 },
+  { name: 'W4 reset', upgrade: { reset: true }, row: 'W4', upgrades: 2 },
   { name: 'upgrade T5', upgrade: { redirect: 'https://cn.bing.com/' }, row: 'T5', upgrades: 1 },
   { name: 'upgrade T6', upgrade: { redirect: 'https://login.live.com/x' }, row: 'T6', upgrades: 1 },
   { name: 'upgrade T8', upgrade: { status: 429 }, row: 'T8', upgrades: 1 },
@@ -411,6 +444,12 @@ for (const { name, more, later, asked, row, upgrades, creates, text, ...behaviou
   { name: 'S19 topic changer', turn: { filter: 'topic-changer' }, row: 'S19', asked: 1 },
   { name: 'S20', turn: { filter: 'no-bot-message' }, row: 'S20', asked: 2 },
   { name: 'C4 of a turn', turn: { result: { value: 'Forbidden' } }, row: 'C4', asked: 1 },
+  {
+    name: 'S8 any other',
+    turn: { result: { value: 'InternalError', message: 'Oops' } },
+    row: 'S8',
+    asked: 2
+  },
   { name: 'another value', turn: { result: { value: 'Maintenance' } }, row: 'S-other', asked: 1 }
 ] as ({
   name: string

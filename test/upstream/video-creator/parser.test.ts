@@ -34,7 +34,40 @@ t.test('poll answers', async (t) => {
       content(`<video poster="${MEDIA}/p"><source src="${URL_}" type="video/mp4"></video>`),
       ready()
     ],
-    ['content: elsewhere', content('https://elsewhere.test/x.mp4'), { kind: 'hollow' }],
+    ['content: elsewhere', content('https://elsewhere.test/x.mp4'), ready('https://elsewhere.test/x.mp4')],
+    ['content: plain', content('http://th.bing.com/x'), ready('http://th.bing.com/x')],
+    ['content: local', content('HTTP://localhost:81/x?a=1'), ready('http://localhost:81/x?a=1')],
+    ['content: alias', content('https://tse1.mm.bing.net/x?a'), ready(`${MEDIA}/x?a`)],
+    ['content: relative', content('/th/id/OVID.fox?pid=videocreator'), ready()],
+    ['content: no address', content('https://'), { kind: 'hollow' }],
+    [
+      'content: source with other quotes',
+      content(`<video><source type='video/mp4' src='${URL_}'></video>`),
+      ready()
+    ],
+    ['content: relative source', content('<source src="/th/id/OVID.fox?pid=videocreator">'), ready()],
+    ['content: relative without a slash', content('<video src=th/id/OVID.fox?pid=videocreator>'), ready()],
+    ['content: capitals', content(`<VIDEO POSTER="${MEDIA}/p" SRC = "${URL_}"></VIDEO>`), ready()],
+    ['content: lazy source', content(`<video data-src="${URL_}"></video>`), { kind: 'hollow' }],
+    ['content: foreign source', content('<video src="https://elsewhere.test/x">'), { kind: 'hollow' }],
+    [
+      'content: plain source',
+      content(`<video src="${URL_.replace('https', 'http')}">`),
+      ready(URL_.replace('https', 'http'))
+    ],
+    [
+      'content: a source that is surely a video',
+      content(`<div ourl="${MEDIA}/th/id/OVID.fox"></div><video src="${URL_}">`),
+      ready()
+    ],
+    [
+      'content: source after the poster',
+      content(`<div ourl='${URL_}&amp;w=2'></div><video src='${URL_}'>`),
+      ready()
+    ],
+    ['ourl: capitals and spaces', page(`<DIV OURL = "${URL_}"></DIV>`), ready()],
+    ['ourl: relative', page(`<div ourl='/th/id/OVID.fox?pid=videocreator'></div>`), ready()],
+    ['ourl: unterminated', page(`<div ourl="${URL_}></div><p class="x">`), pending],
     ['content: HTML without address', content('<p>soon</p>'), { kind: 'hollow' }],
     ['content beside a message', content(URL_, 'Odd'), ready()],
     ['ourl', page(`<div ourl="${URL_}"></div>`), ready()],
@@ -77,6 +110,29 @@ t.test('poll answers', async (t) => {
   ]
   const context = { prompt: 'a fox', mediaUrl: MEDIA, hosts: createMediaHosts([MEDIA]) }
   for (const [name, body, want] of cases) t.strictSame(readVideoPoll(body, context), want, name)
+
+  const startedAt = performance.now()
+  for (const piece of [
+    ' src="',
+    ' src = ',
+    "<video src='",
+    'ourl="',
+    'ourl = ',
+    'ourl=&quot;',
+    '<source ',
+    ' '
+  ])
+    readVideoPoll(content(`<video ourl="${piece.repeat(100_000)}`), context)
+  t.ok(performance.now() - startedAt < 3000, 'in linear time')
+
+  const local = 'http://localhost:81'
+  const test = {
+    prompt: 'a fox',
+    mediaUrl: local,
+    hosts: createMediaHosts([local], { anyLoopbackPort: true })
+  }
+  for (const address of ['http://127.0.0.1:81/th/id/OVID.a', 'http://[::1]:82/x.mp4'])
+    t.strictSame(readVideoPoll(page(`<div ourl="${address}">`), test), ready(address), address)
 })
 
 t.test('submit refusals of its own', async (t) => {
