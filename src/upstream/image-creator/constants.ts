@@ -61,8 +61,9 @@ export const PAGE_HEADERS = {
 export const FORM_CONTENT_TYPE = 'application/x-www-form-urlencoded'
 
 // Landing page. Markers seen Feb 2026, IG and Salt 2023 to 2026.
-/** There if and only if the visitor is signed in. In any quoting, case and order of attributes. */
-export const SIGNED_IN = /<[a-z](?=[^<>]*\sid\s*=\s*["']?id_a["'\s/>])[^<>]*\bdisplay\s*:\s*none/i
+/** There if and only if the visitor is signed in. As the clients look for it, wherever it stands; or in any quoting, case and order of attributes. */
+export const SIGNED_IN =
+  /(?<![\w-])id="id_a"\s+style="display:\s*none;?"|<[a-z](?=[^<>]*\sid\s*=\s*["']?id_a["'\s/>])[^<>]*\bdisplay\s*:\s*none/i
 /** The sign-in link of a visitor who is not. */
 export const SIGNED_OUT = /<a\b[^<>]*\sid\s*=\s*["']?id_l["'\s/>]/i
 /** A form or link of a start page that has neither marker, and its path. */

@@ -42,6 +42,8 @@ t.test('landing page', async (t) => {
     [`<A ID="id_a" STYLE="DISPLAY: NONE;">`, true],
     [`<span style="color:red; display : none" class="x" id="id_a">`, true],
     [`<a id="id_a" class="x" data-y='z' style="display:none">`, true],
+    [`id="id_a" style="display:none"`, true],
+    [`<a onclick="a>b" id="id_a" style="display:none">`, true],
     [`<a id=id_a style=display:none>`, true],
     [`<a style=display:none id=id_a>`, true],
     [`<a id="id_a">`, false],
