@@ -20,8 +20,7 @@ const aspectName = StringEnum(['SQUARE', 'LANDSCAPE', 'PORTRAIT'] as const, { ex
 const nameOrNumber = (names: string, fallback: string) =>
   Type.Unsafe<string | number>({
     anyOf: [{ type: 'string' }, { type: 'integer' }],
-    description: `${names}. A name in any case, or its number.`,
-    default: fallback,
+    description: `${names}. A name in any case, or its number. Default: \`${fallback}\`.`,
     examples: [fallback]
   })
 

@@ -11,8 +11,7 @@ export const CreateVideoRequestSchema = Type.Object(
     speed: Type.Optional(
       StringEnum(['standard', 'fast'] as const, {
         description:
-          "Bing's queue. `standard` takes minutes to hours, `fast` uses up one of the account's fast creations.",
-        default: 'standard',
+          "Bing's queue. `standard` takes minutes to hours, `fast` uses up one of the account's fast creations. Default: `standard`.",
         examples: ['standard']
       })
     )

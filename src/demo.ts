@@ -99,7 +99,8 @@ async function tour(url: string): Promise<void> {
 async function main(): Promise<number> {
   const dir = mkdtempSync(join(tmpdir(), 'bing-gateway-demo-'))
   const whitelist = join(dir, 'whitelist.txt')
-  writeFileSync(whitelist, `${USER}\n`)
+  // The names of the documentation's examples too, so that they work as they stand.
+  writeFileSync(whitelist, `${USER}\nalice\nOlivierShi\n`)
   let simulator: Simulator | undefined
   let server: RunningServer | undefined
   const stop = async () => {

@@ -85,7 +85,10 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       return enveloped({
         status: 'ok' as const,
         cookie: account.configured ? ('set' as const) : ('not set' as const),
-        session: states.some((state) => state.accepted) ? ('active' as const) : ('inactive' as const),
+        session:
+          states.some((state) => state.accepted) && !states.some((state) => state.view().state === 'expired')
+            ? ('active' as const)
+            : ('inactive' as const),
         activeTasks,
         upstreams: states.map((upstream) => {
           const { name, state, since, until, action } = upstream.view()
