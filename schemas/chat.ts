@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { StringEnum } from './common.ts'
+import { Nullable, StringEnum, timestamp } from './common.ts'
+import { nextCursor } from './page.ts'
 
 export const CreateConversationRequestSchema = Type.Object(
   {
@@ -53,6 +54,11 @@ export const ConversationSchema = Type.Object(
 )
 export type Conversation = Static<typeof ConversationSchema>
 
+const tone = StringEnum(['creative', 'balanced', 'precise'] as const, {
+  description: "Bing's conversation style.",
+  examples: ['balanced']
+})
+
 export const ChatRequestSchema = Type.Object(
   {
     prompt: Type.String({ minLength: 1, description: 'The question.', examples: ['I love Three-Body.'] }),
@@ -68,12 +74,7 @@ export const ChatRequestSchema = Type.Object(
         examples: [0]
       })
     ),
-    tone: Type.Optional(
-      StringEnum(['creative', 'balanced', 'precise'] as const, {
-        description: "Bing's conversation style.",
-        examples: ['balanced']
-      })
-    )
+    tone: Type.Optional(tone)
   },
   {
     $id: 'ChatRequest',
@@ -98,41 +99,47 @@ export const SourceSchema = Type.Object(
   { $id: 'Source', description: 'A page that an answer rests on.' }
 )
 
+const message = Type.String({ description: 'The answer, Markdown.', examples: ['A great trilogy!'] })
+/** What an answer and a stored turn show beside it. */
+const beside = {
+  sources: Type.Optional(
+    Type.Array(Type.Unsafe<Static<typeof SourceSchema>>({ $ref: 'Source#' }), {
+      description: 'Pages that the answer rests on.'
+    })
+  ),
+  suggestions: Type.Optional(
+    Type.Array(Type.String(), {
+      description: 'Prompts that the upstream proposes for the next turn.',
+      examples: [['Who wrote it?']]
+    })
+  ),
+  truncated: Type.Optional(
+    Type.Boolean({ description: 'The text is not the whole answer; `notice` says why.', examples: [true] })
+  ),
+  notice: Type.Optional(
+    StringEnum(['answer_truncated', 'answer_revoked'] as const, {
+      description:
+        '`answer_truncated`: the upstream broke off. `answer_revoked`: it withdrew what it had said.',
+      examples: ['answer_truncated']
+    })
+  )
+}
+
 export const ChatAnswerSchema = Type.Object(
   {
-    message: Type.String({ description: 'The answer, Markdown.', examples: ['A great trilogy!'] }),
+    message,
     conversationId,
     invocationId: Type.Integer({
       description: "One plus this turn's number: what the next turn carries.",
       examples: [1]
     }),
-    sources: Type.Optional(
-      Type.Array(Type.Unsafe<Static<typeof SourceSchema>>({ $ref: 'Source#' }), {
-        description: 'Pages that the answer rests on.'
-      })
-    ),
-    suggestions: Type.Optional(
-      Type.Array(Type.String(), {
-        description: 'Prompts that the upstream proposes for the next turn.',
-        examples: [['Who wrote it?']]
-      })
-    ),
     turns: Type.Optional(
       Type.Object(
         { used: Type.Integer({ examples: [1] }), max: Type.Integer({ examples: [30] }) },
         { description: 'Turns of this conversation, as the upstream counts them.' }
       )
     ),
-    truncated: Type.Optional(
-      Type.Boolean({ description: 'The text is not the whole answer; `notice` says why.', examples: [true] })
-    ),
-    notice: Type.Optional(
-      StringEnum(['answer_truncated', 'answer_revoked'] as const, {
-        description:
-          '`answer_truncated`: the upstream broke off. `answer_revoked`: it withdrew what it had said.',
-        examples: ['answer_truncated']
-      })
-    )
+    ...beside
   },
   {
     $id: 'ChatAnswer',
@@ -150,3 +157,102 @@ export const ChatAnswerSchema = Type.Object(
   }
 )
 export type ChatAnswer = Static<typeof ChatAnswerSchema>
+
+export const ConversationParamsSchema = Type.Object({ conversationId })
+
+const summary = {
+  conversationId,
+  title: Nullable(Type.String(), {
+    description: 'The start of the first question; null before the first answer.',
+    examples: ['I love Three-Body.']
+  }),
+  state: StringEnum(['open', 'full', 'expired'] as const, {
+    description:
+      '`full`: no turns are left in it. `expired`: Bing has forgotten it. Neither can be continued.',
+    examples: ['open']
+  }),
+  turnCount: Type.Integer({
+    minimum: 0,
+    description: 'Answered turns; also the `invocationId` of the next one.',
+    examples: [1]
+  }),
+  createdAt: timestamp(),
+  updatedAt: timestamp({ description: 'When it was answered last, or created.' })
+}
+
+export const ConversationSummarySchema = Type.Object(summary, {
+  $id: 'ConversationSummary',
+  description: 'A conversation as a list shows it.'
+})
+export type ConversationSummary = Static<typeof ConversationSummarySchema>
+
+export const ConversationTurnSchema = Type.Object(
+  {
+    invocationId: Type.Integer({
+      minimum: 0,
+      description: 'Number of the turn, as its question carried it.',
+      examples: [0]
+    }),
+    prompt: Type.String({ description: 'The question.', examples: ['I love Three-Body.'] }),
+    tone: Type.Optional(tone),
+    message,
+    ...beside,
+    askedAt: timestamp(),
+    answeredAt: timestamp({ examples: ['2026-01-01T12:00:04.000Z'] })
+  },
+  { $id: 'ConversationTurn', description: 'An answered question.' }
+)
+export type ConversationTurn = Static<typeof ConversationTurnSchema>
+
+const SUMMARY_EXAMPLE = {
+  conversationId: '6f0f6fae-4f0e-4ad0-9f43-5b4d0b1a2f3c',
+  title: 'I love Three-Body.',
+  state: 'open',
+  turnCount: 1,
+  createdAt: '2026-01-01T11:59:58.000Z',
+  updatedAt: '2026-01-01T12:00:04.000Z'
+}
+
+export const ConversationDetailsSchema = Type.Object(
+  {
+    ...summary,
+    turns: Type.Array(Type.Unsafe<ConversationTurn>({ $ref: 'ConversationTurn#' }), {
+      description: 'The answered turns, the first one first.'
+    })
+  },
+  {
+    $id: 'ConversationDetails',
+    description: 'A conversation with its turns.',
+    examples: [
+      {
+        ...SUMMARY_EXAMPLE,
+        turns: [
+          {
+            invocationId: 0,
+            prompt: 'I love Three-Body.',
+            tone: 'balanced',
+            message: 'A great trilogy! Which of the three books is your favourite?',
+            suggestions: ['Who wrote it?'],
+            askedAt: '2026-01-01T12:00:00.000Z',
+            answeredAt: '2026-01-01T12:00:04.000Z'
+          }
+        ]
+      }
+    ]
+  }
+)
+export type ConversationDetails = Static<typeof ConversationDetailsSchema>
+
+export const ConversationListSchema = Type.Object(
+  {
+    conversations: Type.Array(Type.Unsafe<ConversationSummary>({ $ref: 'ConversationSummary#' }), {
+      description: 'A page of conversations, the newest first.'
+    }),
+    nextCursor
+  },
+  {
+    $id: 'ConversationList',
+    description: 'A page of conversations.',
+    examples: [{ conversations: [SUMMARY_EXAMPLE], nextCursor: null }]
+  }
+)

@@ -59,6 +59,7 @@ const ERROR_TEXTS = {
   409: 'The request does not fit the state of the conversation.',
   413: 'The body is larger than 1 MiB.',
   415: 'The body has a content type that this route does not read.',
+  416: 'The range lies outside the file. `Content-Range` has its size.',
   422: "The prompt was refused by the upstream's content policy.",
   429: 'The upstream is throttling the account. `Retry-After` says how long.',
   500: 'A defect of the gateway.',
@@ -104,6 +105,38 @@ export const withHeaders = <T extends TSchema>(schema: T, headers: Record<string
   ...schema,
   headers
 })
+
+/** Response header of routes that take an `Idempotency-Key`. */
+export const REPLAYED = {
+  'Idempotency-Replayed': StringEnum(['true'] as const, {
+    description: 'There when an earlier request with the same `Idempotency-Key` has brought this answer about.'
+  })
+}
+
+export const idempotencyKeyHeader = {
+  'Idempotency-Key': Type.Optional(
+    Type.String({
+      description:
+        'Any text that is new for each creation. A repeat with the same key and body, within 24 hours, gets the answer of the first request and creates nothing.',
+      examples: ['7f9c2ba4-e88f-4a1d-9c5e-0d2b6f3a1c58']
+    })
+  )
+}
+
+/** @param what the preferences that the route knows */
+export const preferHeader = (what: string) => ({
+  Prefer: Type.Optional(Type.String({ description: `RFC 7240. ${what}.`, examples: ['wait=30'] }))
+})
+
+export const webhookUrl = Type.Optional(
+  Type.String({
+    minLength: 1,
+    maxLength: 2048,
+    description:
+      'Where to POST the task when it has ended (Standard Webhooks). For callers that do not wait.',
+    examples: ['https://example.com/hooks/bing-gateway']
+  })
+)
 
 export function enveloped<T>(data: T): { success: true; data: T; timestamp: string } {
   return { success: true, data, timestamp: new Date().toISOString() }

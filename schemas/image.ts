@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { envelope, StringEnum } from './common.ts'
+import { envelope, Ref, StringEnum, webhookUrl } from './common.ts'
+import { MediaItemSchema } from './media.ts'
 
 /** Models and aspects as clients name them. The numbers are seed B's and Bing's own. */
 export const MODELS = [
@@ -32,7 +33,8 @@ export const CreateImageRequestSchema = Type.Object(
       examples: ['a futuristic city at sunset']
     }),
     model: Type.Optional(nameOrNumber('`DALLE` (0), `GPT4O` (1) or `MAI1` (4)', 'DALLE')),
-    aspect: Type.Optional(nameOrNumber('`SQUARE` (1), `LANDSCAPE` (2) or `PORTRAIT` (3)', 'SQUARE'))
+    aspect: Type.Optional(nameOrNumber('`SQUARE` (1), `LANDSCAPE` (2) or `PORTRAIT` (3)', 'SQUARE')),
+    webhookUrl
   },
   {
     $id: 'CreateImageRequest',
@@ -58,6 +60,9 @@ export const CreatedImagesSchema = Type.Object(
       format: 'uuid',
       description: 'The stored task; `GET /task/{taskId}` shows it again.',
       examples: ['123e4567-e89b-12d3-a456-426614174000']
+    }),
+    media: Type.Array(Ref(MediaItemSchema), {
+      description: "The gateway's own copies, in the order of `images`. One that could not be copied is missing."
     })
   },
   { $id: 'CreatedImages' }
@@ -72,8 +77,32 @@ export const CreateImageResponseSchema = envelope('CreateImageResponse', Created
     prompt: 'a futuristic city at sunset with neon lights and flying cars',
     model: 'DALLE',
     aspect: 'LANDSCAPE',
-    taskId: '123e4567-e89b-12d3-a456-426614174000'
+    taskId: '123e4567-e89b-12d3-a456-426614174000',
+    media: [
+      {
+        url: 'http://127.0.0.1:7860/media/0f343b0931126a20f133d67c2b018a3b?exp=1767355200&sig=bWFjLi4u',
+        width: 1792,
+        height: 1024,
+        contentType: 'image/jpeg'
+      }
+    ]
   }
+})
+
+export const AcceptedImageSchema = Type.Object(
+  {
+    taskId: Type.String({
+      format: 'uuid',
+      description: 'Ask `GET /task/{taskId}` for the images.',
+      examples: ['123e4567-e89b-12d3-a456-426614174000']
+    }),
+    prompt: Type.String({ description: 'The text as it is sent.', examples: ['a futuristic city at sunset'] })
+  },
+  { $id: 'AcceptedImage' }
+)
+export const AcceptedImageResponseSchema = envelope('AcceptedImageResponse', AcceptedImageSchema, {
+  description: 'The task that makes the images.',
+  example: { taskId: '123e4567-e89b-12d3-a456-426614174000', prompt: 'a futuristic city at sunset' }
 })
 
 export const OptionsSchema = Type.Object(

@@ -1,5 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { ERROR_TYPES, envelope, Nullable, StringEnum, timestamp } from './common.ts'
+import { ERROR_TYPES, envelope, Nullable, Ref, StringEnum, timestamp } from './common.ts'
+import { MediaItemSchema } from './media.ts'
+import { nextCursor, pageQuery } from './page.ts'
 
 export const TaskParamsSchema = Type.Object({
   taskId: Type.String({
@@ -24,6 +26,12 @@ export const TaskSchema = Type.Object(
       Type.Array(Type.String({ format: 'uri' }), {
         description: "The upstream's URLs of the finished pictures.",
         examples: [['https://th.bing.com/th/id/OIG1.k3Jd9a?pid=ImgGn']]
+      })
+    ),
+    media: Type.Optional(
+      Type.Array(Ref(MediaItemSchema), {
+        description:
+          "The gateway's own copies of what was made. What could not be copied, or was deleted, is missing."
       })
     ),
     error: Nullable(Type.String(), { description: 'Why it failed, for people.', examples: [null] }),
@@ -58,4 +66,27 @@ export const TaskResponseSchema = envelope('TaskResponse', TaskSchema, {
     createdAt: '2026-01-01T11:58:20.000Z',
     completedAt: '2026-01-01T11:59:50.000Z'
   }
+})
+
+export const TaskListQuerySchema = Type.Object({
+  kind: Type.Optional(StringEnum(['image', 'video'] as const, { description: 'Only these.', examples: ['video'] })),
+  status: Type.Optional(
+    StringEnum(['processing', 'completed', 'failed', 'cancelled'] as const, {
+      description: 'Only those that stand like this.',
+      examples: ['completed']
+    })
+  ),
+  ...pageQuery
+})
+
+export const TaskListSchema = Type.Object(
+  {
+    tasks: Type.Array(Ref(TaskSchema), { description: 'Own tasks, the newest first.' }),
+    nextCursor
+  },
+  { $id: 'TaskList' }
+)
+export const TaskListResponseSchema = envelope('TaskListResponse', TaskListSchema, {
+  description: 'One page of the own tasks.',
+  example: { tasks: [], nextCursor: null }
 })

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { envelope, StringEnum } from './common.ts'
+import { envelope, StringEnum, webhookUrl } from './common.ts'
+import type { TaskView } from './task.ts'
 
 export const CreateVideoRequestSchema = Type.Object(
   {
@@ -14,7 +15,8 @@ export const CreateVideoRequestSchema = Type.Object(
           "Bing's queue. `standard` takes minutes to hours, `fast` uses up one of the account's fast creations. Default: `standard`.",
         examples: ['standard']
       })
-    )
+    ),
+    webhookUrl
   },
   { $id: 'CreateVideoRequest', examples: [{ query: 'ocean waves at sunset', speed: 'standard' }] }
 )
@@ -27,7 +29,8 @@ export const CreatedVideoSchema = Type.Object(
       description: 'Ask `GET /task/{taskId}` for the video.',
       examples: ['123e4567-e89b-12d3-a456-426614174000']
     }),
-    prompt: Type.String({ description: 'The text as it was sent.', examples: ['ocean waves at sunset'] })
+    prompt: Type.String({ description: 'The text as it was sent.', examples: ['ocean waves at sunset'] }),
+    task: Type.Optional(Type.Unsafe<TaskView>({ $ref: 'Task#' }))
   },
   { $id: 'CreatedVideo' }
 )

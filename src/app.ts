@@ -5,24 +5,31 @@ import type { Logger } from 'pino'
 import auth from '../plugins/auth/index.ts'
 import chat from '../plugins/chat/index.ts'
 import config from '../plugins/core/config.ts'
+import creations from '../plugins/core/creations.ts'
 import errors, { answerClientError, answerFrameworkError } from '../plugins/core/errors.ts'
+import idempotency from '../plugins/core/idempotency.ts'
 import lifecycle from '../plugins/core/lifecycle.ts'
 import metrics from '../plugins/core/metrics.ts'
 import openapi from '../plugins/core/openapi.ts'
 import probes from '../plugins/core/probes.ts'
 import requestIds, { requestId } from '../plugins/core/request-id.ts'
 import store from '../plugins/core/store.ts'
+import stubs from '../plugins/core/stubs.ts'
 import tasks from '../plugins/core/tasks.ts'
 import upstream from '../plugins/core/upstream.ts'
 import validation from '../plugins/core/validation.ts'
 import image from '../plugins/image/index.ts'
 import info from '../plugins/info/index.ts'
+import media from '../plugins/media/index.ts'
+import mediaRoutes from '../plugins/media/routes.ts'
 import studio from '../plugins/studio/index.ts'
 import task from '../plugins/task/index.ts'
 import video from '../plugins/video/index.ts'
+import webhooks from '../plugins/webhook/index.ts'
 import type { Clock } from './clock.ts'
 import { type Config, completeConfig } from './config.ts'
 import { createLogger } from './logger.ts'
+import { parseTrustedProxies } from './trusted-proxies.ts'
 
 const BODY_LIMIT_BYTES = 1024 * 1024
 /** Time for a caller to send a whole request; answers may take as long as the upstream does. */
@@ -31,12 +38,14 @@ const REQUEST_TIMEOUT_MS = 30_000
 export interface AppDependencies {
   logger?: Logger
   clock?: Clock
+  /** How long claims outlive their process, in milliseconds. */
+  leaseMs?: number
 }
 
 /** The composition: which plugins, in which order. Does not listen. */
 export async function buildApp(
   settings: Partial<Config> = {},
-  { logger, clock }: AppDependencies = {}
+  { logger, clock, leaseMs }: AppDependencies = {}
 ): Promise<FastifyInstance> {
   const complete = completeConfig(settings)
   const app = Fastify({
@@ -45,6 +54,7 @@ export async function buildApp(
     logController: new LogController({ requestIdLogLabel: 'requestId', disableRequestLogging: true }),
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
+    trustProxy: parseTrustedProxies(complete.TRUST_PROXY ?? '') ?? false,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     // Node looks for late requests in steps, and waits for heads twice as long unless it is told otherwise.
@@ -67,14 +77,30 @@ export async function buildApp(
       origin: '*',
       methods: ['GET', 'HEAD', 'POST', 'DELETE'],
       strictPreflight: false,
-      exposedHeaders: ['x-request-id', 'retry-after', 'x-should-retry', 'idempotency-replayed']
+      exposedHeaders: [
+        'x-request-id',
+        'retry-after',
+        'x-should-retry',
+        'idempotency-replayed',
+        'preference-applied',
+        'location',
+        'link',
+        'ratelimit',
+        'ratelimit-policy',
+        'www-authenticate'
+      ]
     })
     await app.register(openapi)
-    await app.register(store)
+    await app.register(store, { leaseMs })
+    await app.register(metrics)
+    await app.register(webhooks)
     await app.register(upstream)
     await app.register(auth)
+    await app.register(media)
+    await app.register(stubs)
     await app.register(tasks)
-    await app.register(metrics)
+    await app.register(creations)
+    await app.register(idempotency)
     await app.register(probes)
     await app.register(info)
     await app.register(studio)
@@ -85,6 +111,7 @@ export async function buildApp(
       await capabilities.register(image)
       await capabilities.register(video)
       await capabilities.register(task)
+      await capabilities.register(mediaRoutes)
     })
     await app.ready()
     return app

@@ -13,6 +13,8 @@ import { createMediaClient } from './upstream/media/client.ts'
 export interface ClientOptions {
   url: string
   user?: string
+  /** API key. */
+  key?: string
   json?: boolean
 }
 
@@ -35,7 +37,8 @@ export async function call<T>(
       method,
       headers: {
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(options.user === undefined ? {} : { 'x-user-id': options.user })
+        ...(options.user === undefined ? {} : { 'x-user-id': options.user }),
+        ...(options.key === undefined ? {} : { authorization: `Bearer ${options.key}` })
       },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(REQUEST_MS),

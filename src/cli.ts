@@ -1,6 +1,14 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { chatCommand, imageCommand, videoCommand } from './cli-client.ts'
+import {
+  createKeyCommand,
+  type KeysContext,
+  listKeysCommand,
+  onKeys,
+  parseAge,
+  revokeKeyCommand
+} from './cli-keys.ts'
 import { type Config, loadConfig, packageInfo, unusedSettings } from './config.ts'
 import { serve } from './server.ts'
 
@@ -34,6 +42,11 @@ function client(name: string, description: string): Command {
       new Option('--url <url>', 'address of the gateway').env('BING_GATEWAY_URL').default(DEFAULT_URL)
     )
     .addOption(new Option('--user <userId>', 'whitelisted userId').env('BING_GATEWAY_USER'))
+    .addOption(
+      new Option('--key <key>', 'API key; better in the environment, where other users do not see it').env(
+        'BING_GATEWAY_KEY'
+      )
+    )
 }
 
 client('chat', 'ask Bing a question, or talk line by line when no prompt is given')
@@ -58,6 +71,40 @@ client('video', 'create a video, wait for it and save it')
   .option('--no-wait', 'print the task and return at once')
   .option('--json', 'print the whole answer as JSON')
   .action((prompt: string[], options) => run(videoCommand(prompt.join(' '), options)))
+
+const keys = program
+  .command('keys')
+  .description('API keys; works on the store of the settings, also while a gateway runs on it')
+
+keys
+  .command('create <userId>')
+  .description('make a key for a user and show it, once')
+  .option('--expires <age>', 'when it ends: 90d, 12h, 30m or 30s from now; else never', age)
+  .option('--json', 'print JSON')
+  .action((userId: string, options) => run(withKeys((on) => createKeyCommand(on, userId, options))))
+
+keys
+  .command('list')
+  .description('show all keys, without the keys themselves')
+  .option('--json', 'print JSON')
+  .action((options) => run(withKeys((on) => listKeysCommand(on, options))))
+
+keys
+  .command('revoke <id>')
+  .description('end a key for good, within 2 s')
+  .option('--json', 'print JSON')
+  .action((id: string, options) => run(withKeys((on) => revokeKeyCommand(on, id, options))))
+
+function withKeys(command: (on: KeysContext) => Promise<void>): Promise<void> {
+  return onKeys(() => loadConfig(process.env), command)
+}
+
+function age(text: string): number {
+  const ms = parseAge(text)
+  if (ms === undefined)
+    throw new InvalidArgumentError('It must look like 90d, 12h, 30m or 30s, and be above 0.')
+  return ms
+}
 
 function seconds(text: string): number {
   const value = Number(text)

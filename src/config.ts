@@ -2,6 +2,9 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { type Static, type TLiteral, type TSchema, type TUnion, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { LOCATION_FORM, parseMediaLocation } from './media/location.ts'
+import { PROXIES_FORM, parseTrustedProxies } from './trusted-proxies.ts'
+import { LIMIT_FORM, parseLimits } from './whitelist.ts'
 
 type TLiteralUnion<T extends string> = TUnion<[TLiteral<T>]>
 
@@ -62,14 +65,78 @@ export const ConfigSchema = Type.Object({
     minLength: 1,
     description: 'File with one userId a line. Re-read within 2 s of a change.'
   }),
-  AUTH_MODE: oneOf(['whitelist'], 'Who may call. This version knows `whitelist` only.', 'whitelist'),
+  AUTH_MODE: oneOf(
+    ['whitelist', 'key'],
+    'Who may call: `whitelist`: whoever names a listed userId; `key`: whoever has an API key of one.',
+    'whitelist'
+  ),
   ALLOW_ANONYMOUS: Type.Optional(
     Type.Boolean({
       description:
         'Whether callers without a name may create images and videos. Default: true where HOST is a loopback address, else false.'
     })
   ),
-  DATA_DIR: Type.String({ default: './data', minLength: 1, description: 'Folder of the SQLite store.' }),
+  DEFAULT_LIMITS: Type.String({
+    default: 'conversations=30/h images=100/d videos=20/d',
+    description:
+      'Limits of users for whom the whitelist gives none, and of anonymous callers together, as `thing=count/window` with `s`, `m`, `h` or `d`. Set, but empty: no limits.'
+  }),
+  TRUST_PROXY: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'Reverse proxies whose `X-Forwarded-*` headers are believed: comma-separated addresses or CIDR ranges, or the number of proxies in front. Default: none are.'
+    })
+  ),
+  DATABASE_URL: Type.Optional(
+    Type.String({
+      pattern: '^postgres(ql)?://\\S+$',
+      description:
+        'PostgreSQL (14 or later) that any number of replicas share. Default: SQLite under `DATA_DIR`. May hold credentials. Secret.'
+    })
+  ),
+  DATA_DIR: Type.String({
+    default: './data',
+    minLength: 1,
+    description: 'Folder of the SQLite store and of the media copies.'
+  }),
+  MEDIA_STORAGE: Type.Optional(
+    Type.String({
+      pattern: '^(s3|file)://\\S+$',
+      description:
+        'Where copies of finished pictures and videos are kept: `s3://bucket/prefix?region=…&endpoint=…` (credentials from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`) or `file:///folder`. Replicas must share it. Default: `media` under `DATA_DIR`.'
+    })
+  ),
+  AWS_ACCESS_KEY_ID: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'Key id for `MEDIA_STORAGE=s3://…`. Default: what the machine itself is given (profile, container or instance role).'
+    })
+  ),
+  AWS_SECRET_ACCESS_KEY: Type.Optional(
+    Type.String({ minLength: 1, description: 'The secret of that key. Secret.' })
+  ),
+  AWS_SESSION_TOKEN: Type.Optional(
+    Type.String({ minLength: 1, description: 'Session token, where that key is a temporary one. Secret.' })
+  ),
+  TASK_RETENTION_DAYS: Type.Integer({
+    default: 30,
+    minimum: 1,
+    maximum: 36_500,
+    description: 'Days after which finished tasks and their media are removed.'
+  }),
+  WEBHOOK_SECRET: Type.Optional(
+    Type.String({
+      pattern: '^whsec_[A-Za-z0-9+/]{32,88}={0,2}$',
+      description:
+        'Key that signs webhooks (Standard Webhooks): `whsec_` and 24 to 64 bytes in base64. Unset: no webhooks. Secret.'
+    })
+  ),
+  WEBHOOK_ALLOW_PRIVATE: Type.Boolean({
+    default: false,
+    description: 'Whether webhooks may go to private and loopback addresses.'
+  }),
   CHAT_TIMEOUT_MS: milliseconds('Total time of one conversation start or turn, in milliseconds.', 120_000),
   IMAGE_TIMEOUT_MS: milliseconds('Total time of one image creation, in milliseconds.', 300_000),
   VIDEO_TIMEOUT_MS: milliseconds(
@@ -108,22 +175,20 @@ export const ConfigSchema = Type.Object({
 
 export type Config = Static<typeof ConfigSchema>
 
-/** Settings of later versions that can't be ignored: the store would not be where the operator thinks. */
-const NOT_YET: Record<string, string> = {
-  DATABASE_URL: 'this version stores in SQLite under DATA_DIR only'
+/** Settings of later versions that do nothing here, which the operator is told at start. */
+const LATER = ['COPILOT_URL', 'COPILOT_COOKIE_FILE', 'COPILOT_ACCESS_TOKEN', 'COPILOT_ACCESS_TOKEN_FILE']
+
+const MAY_HOLD_CREDENTIALS: ReadonlySet<string> = new Set(['HTTPS_PROXY', 'DATABASE_URL'])
+
+/** Settings with a language of their own: whether a value can be read, and what is said when it can't. */
+const LANGUAGES: Record<string, { reads: (text: string) => boolean; form: string }> = {
+  DEFAULT_LIMITS: { reads: (text) => parseLimits(text) !== undefined, form: LIMIT_FORM },
+  MEDIA_STORAGE: { reads: (text) => parseMediaLocation(text) !== undefined, form: LOCATION_FORM },
+  TRUST_PROXY: { reads: (text) => parseTrustedProxies(text) !== undefined, form: PROXIES_FORM }
 }
 
-/** Settings of later versions that do nothing here, which the operator is told at start. */
-const LATER = [
-  'DEFAULT_LIMITS',
-  'TASK_RETENTION_DAYS',
-  'WEBHOOK_SECRET',
-  'WEBHOOK_ALLOW_PRIVATE',
-  'COPILOT_URL',
-  'COPILOT_COOKIE_FILE',
-  'COPILOT_ACCESS_TOKEN',
-  'COPILOT_ACCESS_TOKEN_FILE'
-]
+/** Settings for which an empty variable is a value. */
+const MAY_BE_EMPTY: ReadonlySet<string> = new Set(['DEFAULT_LIMITS'])
 
 /** Bad settings, all of them, by name. The message never quotes a value: it may be a secret. */
 export class ConfigError extends Error {
@@ -136,7 +201,7 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the settings from environment variables. An empty variable counts as not set.
+ * Reads the settings from environment variables. An empty variable counts as not set, except for `DEFAULT_LIMITS`.
  * @throws {ConfigError} naming every bad variable
  */
 export function loadConfig(env: Record<string, string | undefined>): Config {
@@ -146,16 +211,21 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     const raw =
       env[name]?.trim() ||
       (name === 'HTTPS_PROXY' || name === 'NO_PROXY' ? env[name.toLowerCase()]?.trim() : '')
-    if (!raw) continue
+    if (!raw) {
+      if (MAY_BE_EMPTY.has(name) && env[name] !== undefined) given[name] = ''
+      continue
+    }
     const value = fromText(schema, raw)
-    if (name !== 'HTTPS_PROXY' && hasUserInfo(schema, raw)) {
+    const language = LANGUAGES[name]
+    if (!MAY_HOLD_CREDENTIALS.has(name) && hasUserInfo(schema, raw)) {
       problems.push(`${name} must not hold a user name or password`)
+    } else if (language !== undefined && !language.reads(raw)) {
+      problems.push(`${name} ${language.form}`)
     } else if (Value.Check(schema, value) && isUsable(schema, value)) given[name] = value
     else problems.push(`${name} ${expectation(schema)}`)
   }
-  for (const [name, why] of Object.entries(NOT_YET)) {
-    if (env[name]?.trim()) problems.push(`${name} can't be used: ${why}`)
-  }
+  if ((given.AWS_ACCESS_KEY_ID === undefined) !== (given.AWS_SECRET_ACCESS_KEY === undefined))
+    problems.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are of use together only')
   if (problems.length > 0) throw new ConfigError(problems)
   return completeConfig(given)
 }

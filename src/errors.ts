@@ -29,6 +29,8 @@ export interface ErrorDetails extends ErrorOptions {
   shouldRetry?: boolean
   /** Overrides the type's status where one type has several (an unknown task is a 404 `invalid_request_error`). */
   status?: number
+  /** Whether the upstream was asked, so that the request may have had an effect there. Default: no. */
+  asked?: boolean | undefined
 }
 
 /** A failure the caller may see. `type` and `code` are public and stable, `message` is safe to show, `cause` is for the log. */
@@ -39,6 +41,7 @@ export class GatewayError extends Error {
   readonly retryAfter: number | undefined
   readonly shouldRetry: boolean | undefined
   readonly status: number
+  readonly asked: boolean
 
   constructor(type: ErrorType, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -49,6 +52,7 @@ export class GatewayError extends Error {
     this.retryAfter = details.retryAfter
     this.shouldRetry = details.shouldRetry
     this.status = details.status ?? STATUS[type]
+    this.asked = details.asked ?? false
   }
 }
 

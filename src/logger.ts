@@ -11,7 +11,9 @@ const SECRET_KEYS = [
   'encryptedSignature',
   'sec_access_token',
   'BING_COOKIE_U',
-  'HTTPS_PROXY'
+  'HTTPS_PROXY',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN'
 ]
 
 export interface LoggerSettings {

@@ -1,9 +1,7 @@
 import { isIPv6 } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import type { Logger } from 'pino'
 import { DRAIN_MS } from '../plugins/core/lifecycle.ts'
-import { buildApp } from './app.ts'
-import type { Clock } from './clock.ts'
+import { type AppDependencies, buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { createLogger } from './logger.ts'
 
@@ -26,7 +24,7 @@ export interface RunningServer {
  */
 export async function startServer(
   config: Config,
-  options: { logger?: Logger; clock?: Clock } = {}
+  options: AppDependencies = {}
 ): Promise<RunningServer> {
   const app = await buildApp(config, options)
   try {

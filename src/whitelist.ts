@@ -1,4 +1,4 @@
-/** At most `count` of something in each window of `seconds`. */
+/** At most `count` of something in each window of `seconds`, which begins with the first use. */
 export interface Limit {
   count: number
   seconds: number
@@ -6,12 +6,17 @@ export interface Limit {
 
 export type LimitedThing = 'conversations' | 'images' | 'videos'
 
+export type Limits = Partial<Record<LimitedThing, Limit>>
+
 /** Listed userIds with the limits given for them. */
-export type Whitelist = ReadonlyMap<string, Partial<Record<LimitedThing, Limit>>>
+export type Whitelist = ReadonlyMap<string, Limits>
 
 const THINGS: readonly string[] = ['conversations', 'images', 'videos'] satisfies LimitedThing[]
 const WINDOW_SECONDS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
 const MAX_USER_ID_LENGTH = 128
+
+/** Finishes a sentence about a malformed limit. */
+export const LIMIT_FORM = `must look like images=50/d, for ${THINGS.join(', ')}`
 
 /** A line of the whitelist that can't be read; `line` counts from 1. */
 export class WhitelistError extends Error {
@@ -29,7 +34,7 @@ export class WhitelistError extends Error {
  * @throws {WhitelistError} naming the first bad line
  */
 export function parseWhitelist(text: string): Whitelist {
-  const users = new Map<string, Partial<Record<LimitedThing, Limit>>>()
+  const users = new Map<string, Limits>()
   const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/)
   for (const [index, line] of lines.entries()) {
     const [userId, ...rest] = line
@@ -40,18 +45,37 @@ export function parseWhitelist(text: string): Whitelist {
     if (userId.length > MAX_USER_ID_LENGTH) throw new WhitelistError(index + 1, 'the userId is too long')
     if (/[\u0000-\u001f\u007f\ufffd]/.test(userId))
       throw new WhitelistError(index + 1, 'the userId holds control characters')
-    users.set(userId, Object.fromEntries(rest.map((word) => parseLimit(word, index + 1))))
+    const limits = limitsFrom(rest)
+    if (limits === undefined) throw new WhitelistError(index + 1, `a limit ${LIMIT_FORM}`)
+    users.set(userId, limits)
   }
   return users
 }
 
-function parseLimit(word: string, line: number): [string, Limit] {
-  const match = /^([a-z]+)=(\d{1,9})\/([smhd])$/.exec(word)
-  if (match === null || !THINGS.includes(match[1] as string)) {
-    throw new WhitelistError(line, `a limit must look like images=50/d, for ${THINGS.join(', ')}`)
+/** Whether a line of a whitelist could list this userId. */
+export function isUserId(text: string): boolean {
+  try {
+    const users = parseWhitelist(text)
+    return users.size === 1 && users.has(text)
+  } catch {
+    return false
   }
-  return [
-    match[1] as string,
-    { count: Number(match[2]), seconds: WINDOW_SECONDS[match[3] as string] as number }
-  ]
+}
+
+/** Reads limits that are separated by blanks. @returns `undefined` when one is malformed; no limits for an empty text */
+export function parseLimits(text: string): Limits | undefined {
+  return limitsFrom(text.split(/\s+/).filter((word) => word !== ''))
+}
+
+function limitsFrom(words: readonly string[]): Limits | undefined {
+  const limits: Limits = {}
+  for (const word of words) {
+    const [, thing, count, window] = /^([a-z]+)=(\d{1,9})\/([smhd])$/.exec(word) ?? []
+    if (thing === undefined || !THINGS.includes(thing)) return undefined
+    limits[thing as LimitedThing] = {
+      count: Number(count),
+      seconds: WINDOW_SECONDS[window as string] as number
+    }
+  }
+  return limits
 }

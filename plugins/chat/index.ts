@@ -3,7 +3,11 @@ import fp from 'fastify-plugin'
 import {
   ChatAnswerSchema,
   ChatRequestSchema,
+  ConversationDetailsSchema,
+  ConversationListSchema,
   ConversationSchema,
+  ConversationSummarySchema,
+  ConversationTurnSchema,
   CreateConversationRequestSchema,
   SourceSchema
 } from '../../schemas/chat.ts'
@@ -12,11 +16,15 @@ import { createSydneyClient } from '../../src/upstream/sydney/client.ts'
 import { CONSTANTS_VERSION, MAX_PROMPT_CHARS } from '../../src/upstream/sydney/constants.ts'
 import { notListed } from '../auth/index.ts'
 import { hangUp } from '../core/hang-up.ts'
+import { conversationRoutes } from './conversation-routes.ts'
+import { type ConversationService, createConversationService } from './conversation-service.ts'
 import { type ChatService, createChatService } from './service.ts'
+import { createTurnClaims } from './turn-claims.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     chat: ChatService
+    conversations: ConversationService
   }
 }
 
@@ -26,7 +34,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
   fastify.post(
     '/create_conversation',
     {
-      config: { access: 'credential' },
+      config: { access: 'credential', limit: 'conversations' },
       schema: {
         operationId: 'createConversation',
         tags: ['chat'],
@@ -41,8 +49,11 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         }
       }
     },
-    async (request, reply) =>
-      fastify.chat.create(request.body.userId, AbortSignal.any([hangUp(reply), fastify.lifecycle.stopping]))
+    async (request, reply) => {
+      const gone = hangUp(reply)
+      const caller = await fastify.callerFor(request, request.body.userId)
+      return fastify.chat.create(caller, AbortSignal.any([gone, fastify.lifecycle.stopping]))
+    }
   )
 
   fastify.post(
@@ -69,6 +80,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     },
     async (request, reply) => {
       const { answer, replayed } = await fastify.chat.ask(request.body, {
+        caller: request.caller.userId,
         signal: AbortSignal.any([hangUp(reply), fastify.lifecycle.stopping]),
         onRepeat: (error, attempt) => request.log.warn({ err: error, attempt }, 'turn repeated')
       })
@@ -81,13 +93,18 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
 /** Capability: chat sessions (seed A's routes). */
 export default fp(
   async (fastify) => {
-    const { config, clock, upstream } = fastify
+    const { config, clock, upstream, limits, log, worker } = fastify
+    const { conversations, database } = fastify.store
     for (const schema of [
       CreateConversationRequestSchema,
       ConversationSchema,
       ChatRequestSchema,
       SourceSchema,
-      ChatAnswerSchema
+      ChatAnswerSchema,
+      ConversationSummarySchema,
+      ConversationListSchema,
+      ConversationTurnSchema,
+      ConversationDetailsSchema
     ]) {
       fastify.addSchema(schema)
     }
@@ -100,7 +117,11 @@ export default fp(
       clock
     })
     fastify.log.info({ url: config.BING_CHAT_URL, constants: CONSTANTS_VERSION }, 'chat upstream')
-    fastify.addHook('onClose', () => client.close())
+    const claims = createTurnClaims({ store: conversations, worker, clock, log })
+    fastify.addHook('onClose', async () => {
+      await client.close()
+      await claims.close()
+    })
     fastify.decorate(
       'chat',
       createChatService({
@@ -110,7 +131,12 @@ export default fp(
           close: () => client.close()
         },
         kind: 'sydney',
-        store: fastify.store.conversations,
+        store: conversations,
+        claims,
+        limits: {
+          take: (caller) => limits.take(database.db, caller, 'conversations'),
+          giveBack: (caller, windowEnds) => limits.giveBack(caller, 'conversations', windowEnds)
+        },
         isWhitelisted: fastify.whitelist.has,
         notListed,
         clock,
@@ -119,7 +145,9 @@ export default fp(
         maxPromptChars: MAX_PROMPT_CHARS
       })
     )
+    fastify.decorate('conversations', createConversationService(conversations))
     fastify.register(routes)
+    fastify.register(conversationRoutes)
   },
   { name: 'chat', dependencies: ['config', 'errors', 'store', 'upstream', 'lifecycle', 'whitelist-auth'] }
 )

@@ -5,19 +5,23 @@ import { GatewayError } from '../../src/errors.ts'
 import { deadline } from '../../src/jobs/deadline.ts'
 import { createFairGate } from '../../src/jobs/fair-gate.ts'
 import type {
-  AnsweredTurn,
   ConversationStore,
   StoredAnswer,
   Conversation as StoredConversation
 } from '../../src/store/conversation-store.ts'
 import type { ChatClient, TextChange } from '../../src/upstream/chat-client.ts'
 import { UpstreamError } from '../../src/upstream/failures.ts'
+import type { Caller } from '../auth/index.ts'
+import { conversationUnknown, type HeldTurn, type TurnClaims, turnInProgress } from './turn-claims.ts'
+import { answerFields } from './view.ts'
 
 export interface ChatServiceSettings {
   client: ChatClient
   /** Which protocol the client speaks; stored with each conversation. */
   kind: string
   store: ConversationStore
+  claims: TurnClaims
+  limits: CreationLimits
   isWhitelisted: (userId: string) => boolean
   /** What is thrown for a user that is not listed. */
   notListed: () => GatewayError
@@ -28,6 +32,13 @@ export interface ChatServiceSettings {
   maxPromptChars: number
 }
 
+/** What a caller may create. @see plugins/auth/limits.ts */
+export interface CreationLimits {
+  /** @throws {GatewayError} rate_limit_error */
+  take(caller: Caller): Promise<number | null>
+  giveBack(caller: Caller, windowEnds: number | null): Promise<void>
+}
+
 export interface AskResult {
   answer: ChatAnswer
   /** The stored answer of an earlier, equal request. */
@@ -35,6 +46,8 @@ export interface AskResult {
 }
 
 export interface AskContext {
+  /** Who asks, where the request says it beside the signature; else the empty string. */
+  caller: string
   signal: AbortSignal
   onText?: (change: TextChange) => void
   onRepeat?: (error: Error, attempt: number) => void
@@ -45,12 +58,8 @@ const ENDS: Record<string, 'full' | 'expired'> = { S14: 'full', S18: 'full', S3:
 
 /** Rules of conversations that hold for every caller: who may ask, in which order, and what a repeat means. */
 export function createChatService(settings: ChatServiceSettings) {
-  const { client, store, clock } = settings
+  const { client, store, claims, limits, clock } = settings
   const gate = createFairGate(settings.concurrency)
-  /** Conversations with a turn under way in this process. */
-  const asking = new Set<string>()
-  /** Answers that the store could not take: the upstream has counted them, so they are stored before anything else is asked. */
-  const unstored = new Map<string, AnsweredTurn>()
 
   async function within<T>(
     owner: string,
@@ -70,9 +79,12 @@ export function createChatService(settings: ChatServiceSettings) {
     }
   }
 
-  async function authorized(request: ChatRequest): Promise<StoredConversation> {
+  async function authorized(request: ChatRequest, caller: string): Promise<StoredConversation> {
     const conversation = await store.get(request.conversationId)
-    if (conversation === undefined) throw unknownConversation()
+    // Somebody else's conversation does not exist, even for who got hold of its signature.
+    if (conversation === undefined || (caller !== '' && caller !== conversation.owner)) {
+      throw conversationUnknown()
+    }
     // Both are compared whatever the first one says, so that neither answer nor time tells which one was wrong.
     const signature = timingSafeEqual(
       Buffer.from(hash(request.conversationSignature)),
@@ -96,48 +108,39 @@ export function createChatService(settings: ChatServiceSettings) {
     return conversation
   }
 
-  /** The stored answer when the request repeats the last answered turn; nothing when it is the next turn. */
+  /**
+   * The stored answer when the request repeats the last answered turn; nothing when it may be asked as the next one.
+   * @param underWay a turn runs, after which other numbers are right
+   */
   async function replay(
     conversation: StoredConversation,
-    request: ChatRequest
-  ): Promise<StoredAnswer | undefined> {
+    request: ChatRequest,
+    underWay: boolean
+  ): Promise<AskResult | undefined> {
     const expected = conversation.nextInvocation
     const given = request.invocationId ?? expected
-    if (given === expected) return undefined
-    const last = given === expected - 1 ? await store.turn(conversation.id, given) : undefined
-    if (last?.prompt === request.prompt) return last.answer
-    const problem =
-      last === undefined
-        ? `This conversation expects invocationId ${expected}.`
-        : `Turn ${given} was answered for another prompt. This conversation expects invocationId ${expected}.`
-    throw new GatewayError('conflict_error', problem, {
-      code: 'wrong_invocation',
-      param: 'invocationId',
-      shouldRetry: false
-    })
-  }
-
-  async function keep(id: string, answered: AnsweredTurn): Promise<void> {
-    unstored.set(id, answered)
-    await store.answer(id, answered)
-    unstored.delete(id)
-  }
-
-  async function turn(id: string, request: ChatRequest, context: AskContext): Promise<AskResult> {
-    const left = unstored.get(id)
-    if (left !== undefined) await keep(id, left)
-    const conversation = await store.get(id)
-    if (conversation === undefined) throw unknownConversation()
-    const invocationId = request.invocationId ?? conversation.nextInvocation
-    const stored = await replay(conversation, request)
-    if (stored !== undefined) return { answer: toAnswer(id, invocationId, stored), replayed: true }
+    if (given !== expected) {
+      const last = given === expected - 1 ? await store.turn(conversation.id, given) : undefined
+      if (last?.prompt === request.prompt)
+        return { answer: toAnswer(conversation.id, given, last.answer), replayed: true }
+      if (underWay) throw turnInProgress()
+      throw wrongInvocation(expected, last === undefined ? undefined : given)
+    }
     if (conversation.state === 'full') throw new UpstreamError('S14')
     if (conversation.state === 'expired') throw new UpstreamError('S3')
+    return undefined
+  }
 
-    const askedAt = clock.now()
+  async function ask(turn: HeldTurn, request: ChatRequest, context: AskContext): Promise<AskResult> {
+    const { conversation } = turn
+    const { id } = conversation
+    // Another gateway may have answered since the first look.
+    const replayed = await replay(conversation, request, false)
+    if (replayed !== undefined) return replayed
+
     const question = {
       prompt: request.prompt,
-      invocationId,
+      invocationId: conversation.nextInvocation,
       tone: request.tone,
       contextChars: conversation.contextChars
     }
@@ -147,62 +150,71 @@ export function createChatService(settings: ChatServiceSettings) {
           signal,
           onText: context.onText,
           onRepeat: context.onRepeat,
-          onConversation: (upstream) => store.moveUpstream(id, upstream, clock.now())
+          onConversation: (upstream) => turn.moveUpstream(upstream)
         })
       )
       const { message, sources, suggestions, turns, notice } = answer
       const kept: StoredAnswer = { message, sources, suggestions, turns, notice }
-      await keep(id, {
-        invocationId,
+      await turn.answer({
+        invocationId: question.invocationId,
         prompt: request.prompt,
         tone: request.tone,
         answer: kept,
-        askedAt,
         answeredAt: clock.now(),
         state: answer.ended ? 'full' : 'open',
         upstream: answer.conversation,
         expiresAt: answer.expiresAt ?? null
       })
-      return { answer: toAnswer(id, invocationId, kept), replayed: false }
+      return { answer: toAnswer(id, question.invocationId, kept), replayed: false }
     } catch (error) {
       const ended = error instanceof UpstreamError ? ENDS[error.row] : undefined
       // The upstream's word is what the caller gets, whether or not it can be noted.
-      if (ended !== undefined) await store.close(id, ended, clock.now()).catch(() => {})
+      if (ended !== undefined) await turn.close(ended).catch(() => {})
       throw error
+    }
+  }
+
+  async function open(owner: string, signal: AbortSignal): Promise<Conversation> {
+    const upstream = await within(owner, signal, (limited) => client.create(limited))
+    const now = clock.now()
+    const signature = randomBytes(32).toString('base64url')
+    const conversation: StoredConversation = {
+      id: randomUUID(),
+      owner,
+      // Digits, as seed A's clients saw them. The upstream's own ids stay inside.
+      clientId: `9147${String(randomInt(0, 1e11)).padStart(11, '0')}`,
+      signatureHash: hash(signature),
+      upstreamKind: settings.kind,
+      upstream,
+      state: 'open',
+      nextInvocation: 0,
+      contextChars: 0,
+      expiresAt: null,
+      createdAt: now,
+      updatedAt: now,
+      askedBy: null
+    }
+    await store.insert(conversation)
+    return {
+      conversationId: conversation.id,
+      clientId: conversation.clientId,
+      conversationSignature: signature,
+      invocationId: 0
     }
   }
 
   return {
     /**
-     * Opens a conversation for a whitelisted user.
-     * @throws {GatewayError} permission_error | what the client's `create` throws
+     * Opens a conversation for a whitelisted caller, and counts it against their limit unless that fails.
+     * @throws {GatewayError} rate_limit_error | what the client's `create` throws
      */
-    async create(userId: string, signal: AbortSignal): Promise<Conversation> {
-      if (!settings.isWhitelisted(userId)) throw settings.notListed()
-      const upstream = await within(userId, signal, (limited) => client.create(limited))
-      const now = clock.now()
-      const signature = randomBytes(32).toString('base64url')
-      const conversation: StoredConversation = {
-        id: randomUUID(),
-        owner: userId,
-        // Digits, as seed A's clients saw them. The upstream's own ids stay inside.
-        clientId: `9147${String(randomInt(0, 1e11)).padStart(11, '0')}`,
-        signatureHash: hash(signature),
-        upstreamKind: settings.kind,
-        upstream,
-        state: 'open',
-        nextInvocation: 0,
-        contextChars: 0,
-        expiresAt: null,
-        createdAt: now,
-        updatedAt: now
-      }
-      await store.insert(conversation)
-      return {
-        conversationId: conversation.id,
-        clientId: conversation.clientId,
-        conversationSignature: signature,
-        invocationId: 0
+    async create(caller: Caller, signal: AbortSignal): Promise<Conversation> {
+      const window = await limits.take(caller)
+      try {
+        return await open(caller.userId, signal)
+      } catch (error) {
+        await limits.giveBack(caller, window).catch(() => {})
+        throw error
       }
     },
 
@@ -226,38 +238,25 @@ export function createChatService(settings: ChatServiceSettings) {
           }
         )
       }
-      const { id } = await authorized(request)
-      if (asking.has(id)) {
-        throw new GatewayError('conflict_error', 'A turn of this conversation is under way.', {
-          code: 'turn_in_progress',
-          retryAfter: 1
-        })
-      }
-      asking.add(id)
-      try {
-        return await turn(id, request, context)
-      } finally {
-        asking.delete(id)
-      }
+      const conversation = await authorized(request, context.caller)
+      return (
+        (await replay(conversation, request, conversation.askedBy !== null)) ??
+        claims.hold(conversation.id, (turn) => ask(turn, request, context))
+      )
     }
   }
 }
 
 export type ChatService = ReturnType<typeof createChatService>
 
-function toAnswer(
-  conversationId: string,
-  invocationId: number,
-  { message, sources, suggestions, turns, notice }: StoredAnswer
-): ChatAnswer {
+function toAnswer(conversationId: string, invocationId: number, answer: StoredAnswer): ChatAnswer {
+  const { message, ...rest } = answerFields(answer)
   return {
     message,
     conversationId,
     invocationId: invocationId + 1,
-    ...(sources.length > 0 ? { sources } : {}),
-    ...(suggestions.length > 0 ? { suggestions } : {}),
-    ...(turns === undefined ? {} : { turns }),
-    ...(notice === undefined ? {} : { truncated: true, notice })
+    ...rest,
+    ...(answer.turns === undefined ? {} : { turns: answer.turns })
   }
 }
 
@@ -266,11 +265,13 @@ function storable(prompt: string): string {
   return prompt.replace(/\p{Surrogate}|\0/gu, '\ufffd')
 }
 
-function unknownConversation(): GatewayError {
-  return new GatewayError('not_found_error', 'There is no such conversation.', {
-    code: 'conversation_unknown',
-    shouldRetry: false
-  })
+function wrongInvocation(expected: number, answered: number | undefined): GatewayError {
+  const next = `This conversation expects invocationId ${expected}.`
+  return new GatewayError(
+    'conflict_error',
+    answered === undefined ? next : `Turn ${answered} was answered for another prompt. ${next}`,
+    { code: 'wrong_invocation', param: 'invocationId', shouldRetry: false }
+  )
 }
 
 function hash(text: string): string {

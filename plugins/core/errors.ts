@@ -67,12 +67,18 @@ function invalidField(validation: NonNullable<FastifyError['validation']>, where
   return new GatewayError('invalid_request_error', `${kind}${param} ${reason}.`, { param })
 }
 
+/** What an error says in headers. */
+export function errorHeaders({ retryAfter, shouldRetry }: GatewayError): Record<string, string> {
+  return {
+    ...(retryAfter === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfter))) }),
+    ...(shouldRetry === false ? { 'x-should-retry': 'false' } : {})
+  }
+}
+
 export function sendError(error: GatewayError, reply: FastifyReply): FastifyReply {
-  if (error.retryAfter !== undefined)
-    reply.header('retry-after', String(Math.max(1, Math.ceil(error.retryAfter))))
-  if (error.shouldRetry === false) reply.header('x-should-retry', 'false')
   return reply
     .code(error.status)
+    .headers(errorHeaders(error))
     .type('application/json; charset=utf-8')
     .serializer(JSON.stringify)
     .send(errorBody(error))

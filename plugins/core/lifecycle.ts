@@ -8,6 +8,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     lifecycle: {
       readonly draining: boolean
+      /** Aborts as soon as the service has been told to stop: for answers that merely wait and can be asked for again. */
+      readonly leaving: AbortSignal
       /** Aborts when the time of the running requests is over. Its reason is what their callers are told. */
       readonly stopping: AbortSignal
       /** Refuses new work from now on, waits for running requests, and returns when they are done or their time is over. */
@@ -21,8 +23,8 @@ declare module 'fastify' {
 /** Graceful stop: readiness goes first, new work is refused, running work gets its time. */
 export default fp(
   async (fastify) => {
+    const leaving = new AbortController()
     const stopping = new AbortController()
-    let draining = false
     let running = 0
     let idle = () => {}
 
@@ -37,11 +39,12 @@ export default fp(
 
     fastify.decorate('lifecycle', {
       get draining() {
-        return draining
+        return leaving.signal.aborted
       },
+      leaving: leaving.signal,
       stopping: stopping.signal,
       async drain(ms = DRAIN_MS) {
-        draining = true
+        leaving.abort(drainingError())
         if (running > 0) {
           const done = new Promise<void>((resolve) => {
             idle = resolve
@@ -58,11 +61,11 @@ export default fp(
         stopping.abort(drainingError())
       },
       async refuseWhileDraining() {
-        if (draining) throw drainingError()
+        if (leaving.signal.aborted) throw drainingError()
       }
     })
     fastify.addHook('preClose', async () => {
-      draining = true
+      leaving.abort(drainingError())
       stopping.abort(drainingError())
     })
   },

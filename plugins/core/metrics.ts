@@ -3,6 +3,13 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { errors } from '../../schemas/common.ts'
 import { publicStatus, type TaskState } from '../../src/jobs/task-states.ts'
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** What `/metrics` shows. Capabilities add theirs. */
+    metrics: Registry
+  }
+}
+
 /** Seconds. OpenTelemetry's HTTP buckets, and longer ones for turns and pictures. */
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120, 300]
 
@@ -10,6 +17,7 @@ const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 
 export default fp(
   async (fastify) => {
     const registry = new Registry()
+    fastify.decorate('metrics', registry)
     collectDefaultMetrics({ register: registry })
     const duration = new Histogram({
       name: 'http_server_request_duration_seconds',

@@ -17,7 +17,7 @@ declare module 'fastify' {
 /** The loop that drives image and video creations. Starts once the service is ready, stops before the store closes. */
 export default fp(
   async (fastify) => {
-    const { config, clock, log, upstream, store } = fastify
+    const { config, clock, log, upstream, store, worker, media } = fastify
     const settings = {
       bingUrl: config.BING_URL,
       mediaUrl: config.BING_MEDIA_URL,
@@ -29,6 +29,9 @@ export default fp(
     log.info({ url: config.BING_URL, constants: CONSTANTS_VERSION }, 'image and video upstream')
     const runner = createTaskRunner({
       store: store.tasks,
+      changes: store.database.changes,
+      worker: worker.id,
+      archive: media.archive,
       image: observed('image-creator', createImageClient({ ...settings, session })),
       video: observed('video-creator', createVideoClient({ ...settings, session })),
       account: upstream.account,
@@ -39,6 +42,7 @@ export default fp(
       videoTimeoutMs: config.VIDEO_TIMEOUT_MS
     })
     fastify.decorate('taskRunner', runner)
+    worker.onEnded(runner.giveBack)
     fastify.addHook('onReady', () => runner.start())
     fastify.addHook('preClose', () => runner.close(DRAIN_MS))
 
@@ -53,5 +57,5 @@ export default fp(
       }
     }
   },
-  { name: 'tasks', dependencies: ['config', 'upstream', 'store', 'lifecycle'] }
+  { name: 'tasks', dependencies: ['config', 'upstream', 'store', 'media', 'lifecycle'] }
 )

@@ -1,10 +1,12 @@
-import { randomUUID } from 'node:crypto'
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { enveloped, errors, Ref } from '../../schemas/common.ts'
+import { enveloped, errors, idempotencyKeyHeader, preferHeader, REPLAYED, Ref, withHeaders } from '../../schemas/common.ts'
 import {
+  AcceptedImageResponseSchema,
+  AcceptedImageSchema,
   ASPECTS,
   CreatedImagesSchema,
   type CreateImageRequest,
@@ -14,12 +16,13 @@ import {
 } from '../../schemas/image.ts'
 import { GatewayError } from '../../src/errors.ts'
 import { deadline } from '../../src/jobs/deadline.ts'
-import { fromTaskError } from '../../src/jobs/task-runner.ts'
+import { cancelled, fromTaskError } from '../../src/jobs/task-errors.ts'
 import { isTerminal } from '../../src/jobs/task-states.ts'
 import type { ImageTask, Task } from '../../src/store/task-store.ts'
-import type { Caller } from '../auth/index.ts'
+import { baseUrlOf } from '../core/base-url.ts'
+import { type NewCreation, taskUnknown } from '../core/creations.ts'
 import { hangUp } from '../core/hang-up.ts'
-import { checkedQuery } from '../core/query.ts'
+import { applied, preferences } from '../core/prefer.ts'
 
 /** Past the deadline of a creation, in milliseconds: time for the loop to end it. */
 const OVERTIME_MS = 2000
@@ -31,28 +34,31 @@ declare module 'fastify' {
 }
 
 /** Rules of image creations: what may be asked for, and what becomes of a creation whose caller leaves. */
-export function createImageService({ config, clock, store, taskRunner, lifecycle }: FastifyInstance) {
+export function createImageService({ config, clock, store, taskRunner, creations, lifecycle }: FastifyInstance) {
   return {
     /**
-     * Creates images and waits for them.
-     * A caller who leaves before the prompt was sent stops it; afterwards the creation goes on and stays a task.
+     * Stores an image creation and starts it.
+     * @returns the task's id
+     * @throws {GatewayError} invalid_request_error | rate_limit_error | service_unavailable_error
+     */
+    async begin(
+      { query, model = 'DALLE', aspect = 'SQUARE', webhookUrl }: CreateImageRequest,
+      context: Pick<NewCreation, 'caller' | 'baseUrl' | 'attended' | 'bind'>
+    ): Promise<string> {
+      const options = { model: named(MODELS, model, 'model'), aspect: named(ASPECTS, aspect, 'aspect') }
+      const deadlineAt = clock.now() + config.IMAGE_TIMEOUT_MS
+      const { id } = await creations.accept(
+        { ...context, query, webhookUrl, deadlineAt },
+        { kind: 'image', options }
+      )
+      return id
+    },
+
+    /**
+     * Waits for the images of a task.
      * @throws {GatewayError} what the creation failed with
      */
-    async create(request: CreateImageRequest, caller: Caller, gone: AbortSignal): Promise<ImageTask> {
-      const now = clock.now()
-      const { id } = await store.tasks.insert({
-        id: randomUUID(),
-        kind: 'image',
-        owner: caller.userId,
-        prompt: checkedQuery(request.query),
-        options: {
-          model: named(MODELS, request.model ?? 'DALLE', 'model'),
-          aspect: named(ASPECTS, request.aspect ?? 'SQUARE', 'aspect')
-        },
-        createdAt: now,
-        deadlineAt: now + config.IMAGE_TIMEOUT_MS
-      })
-      taskRunner.kick()
+    async finished(id: string, gone: AbortSignal): Promise<ImageTask> {
       // The loop ends the task at its deadline. With the store away it can't, and the caller is told all the same.
       const limit = deadline(
         clock,
@@ -65,19 +71,40 @@ export function createImageService({ config, clock, store, taskRunner, lifecycle
       try {
         task = await taskRunner.waitFor(id, (seen) => isTerminal(seen.state), limit.signal)
       } catch (error) {
-        if (gone.aborted) {
-          await taskRunner.abandon(id)
-          throw gone.reason
-        }
-        if (lifecycle.stopping.aborted) throw goesOn(id)
+        if (lifecycle.stopping.aborted && !gone.aborted) throw goesOn(id)
         throw error
       } finally {
         limit.clear()
       }
-      if (task.error !== null) throw fromTaskError(task.error)
-      return task as ImageTask
+      return ended(task)
+    },
+
+    /**
+     * Waits for the images of a task for a limited time.
+     * @returns `undefined` when they take longer
+     * @throws {GatewayError} what the creation failed with
+     */
+    async within(id: string, ms: number, gone: AbortSignal): Promise<ImageTask | undefined> {
+      const task = await creations.waitFor(id, (seen) => isTerminal(seen.state), ms, gone)
+      return isTerminal(task.state) ? ended(task) : undefined
+    },
+
+    /** What becomes of a creation when the caller who waits for it leaves: a prompt that was not sent yet stays unsent. */
+    left: (id: string) => taskRunner.abandon(id),
+
+    /** The task of an image creation. */
+    async task(id: string): Promise<Task> {
+      const task = await store.tasks.get(id)
+      if (task === undefined) throw taskUnknown()
+      return task
     }
   }
+}
+
+function ended(task: Task): ImageTask {
+  if (task.error !== null) throw fromTaskError(task.error)
+  if (task.state === 'cancelled') throw cancelled()
+  return task as ImageTask
 }
 
 /** Finds a model or aspect by its name in any case or by its number; form bodies carry numbers as text. */
@@ -114,35 +141,76 @@ function goesOn(id: string): GatewayError {
 }
 
 const routes: FastifyPluginAsyncTypebox = async (fastify) => {
+  const { images, media } = fastify
   fastify.addHook('onRequest', fastify.lifecycle.refuseWhileDraining)
   await fastify.register(formbody)
 
   fastify.post(
     '/create/image',
     {
-      config: { access: 'anonymous' },
+      config: { access: 'anonymous', limit: 'images' },
       schema: {
         operationId: 'createImage',
         tags: ['image'],
         summary: 'Create images',
         description:
-          'Creates images and answers when they are finished. The creation is a stored task: a caller that leaves after the prompt was sent finds it under `GET /task/{taskId}`.',
+          'Creates 1 to 4 images and waits for them, which takes seconds to minutes. The creation is a task: a caller that leaves after the prompt was sent finds it under `GET /task/{taskId}`. With `Prefer: respond-async` the answer is the task, at once.',
         consumes: ['application/json', 'application/x-www-form-urlencoded'],
+        headers: Type.Object({ ...preferHeader('`respond-async` (with `wait=N`: after N seconds at the latest)'), ...idempotencyKeyHeader }),
         body: Ref(CreateImageRequestSchema),
         response: {
-          200: Ref(CreateImageResponseSchema),
-          ...errors(400, 401, 403, 413, 415, 422, 429, 500, 502, 503, 504)
+          200: withHeaders(Ref(CreateImageResponseSchema), REPLAYED),
+          202: withHeaders(Ref(AcceptedImageResponseSchema), {
+            ...REPLAYED,
+            Location: Type.String({ description: 'The task.', examples: ['/task/123e4567-e89b-12d3-a456-426614174000'] }),
+            'Preference-Applied': Type.String({ examples: ['respond-async'] })
+          }),
+          ...errors(400, 401, 403, 409, 413, 415, 422, 429, 500, 502, 503, 504)
         }
       }
     },
     async (request, reply) => {
-      const task = await fastify.images.create(request.body, request.caller, hangUp(reply))
-      return enveloped({
-        images: task.result?.images ?? [],
-        prompt: task.result?.prompt ?? task.prompt,
-        ...task.options,
-        taskId: task.id
+      const { caller, body } = request
+      const gone = hangUp(reply)
+      const prefer = preferences(request)
+      const baseUrl = baseUrlOf(request)
+      return fastify.idempotent(request, reply, {
+        owner: caller.userId,
+        signal: gone,
+        begin: (bind) =>
+          images.begin(body, {
+            caller,
+            baseUrl,
+            bind,
+            // A caller who was given the task, or can ask again with the same key, has not lost it by leaving.
+            attended: bind === undefined && !prefer.respondAsync && body.webhookUrl === undefined
+          }),
+        async answer(taskId) {
+          if (!prefer.respondAsync) {
+            try {
+              return { status: 200, body: await created(await images.finished(taskId, gone)) }
+            } catch (error) {
+              if (gone.aborted) await images.left(taskId)
+              throw error
+            }
+          }
+          applied(reply, prefer)
+          const task = await images.within(taskId, prefer.waitMs ?? 0, gone)
+          if (task !== undefined) return { status: 200, body: await created(task) }
+          const { prompt } = await images.task(taskId)
+          return { status: 202, headers: { location: `/task/${taskId}` }, body: enveloped({ taskId, prompt }) }
+        }
       })
+
+      async function created(task: ImageTask) {
+        return enveloped({
+          images: task.result?.images ?? [],
+          prompt: task.result?.prompt ?? task.prompt,
+          ...task.options,
+          taskId: task.id,
+          media: (await media.views([task.id], baseUrl)).get(task.id) ?? []
+        })
+      }
     }
   )
 }
@@ -150,10 +218,16 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
 /** Capability: image creation (seed B's routes). */
 export default fp(
   async (fastify) => {
-    for (const schema of [CreateImageRequestSchema, CreatedImagesSchema, CreateImageResponseSchema])
+    for (const schema of [
+      CreateImageRequestSchema,
+      CreatedImagesSchema,
+      CreateImageResponseSchema,
+      AcceptedImageSchema,
+      AcceptedImageResponseSchema
+    ])
       fastify.addSchema(schema)
     fastify.decorate('images', createImageService(fastify))
     fastify.register(routes)
   },
-  { name: 'image', dependencies: ['config', 'errors', 'store', 'tasks', 'lifecycle', 'whitelist-auth'] }
+  { name: 'image', dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'lifecycle'] }
 )

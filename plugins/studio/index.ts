@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
 import { errors } from '../../schemas/common.ts'
 import type { Config } from '../../src/config.ts'
-import { toTaskView } from '../task/view.ts'
+import { toTaskView } from '../core/task-view.ts'
 import { studioPage } from './page.ts'
 import { SCRIPT } from './script.ts'
 import { STYLE } from './style.ts'
@@ -71,8 +71,8 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     },
     async (request, reply) => {
       const anonymous = fastify.allowsAnonymous(request)
-      const recent = anonymous ? await fastify.store.tasks.recent('', RECENT) : []
-      const page = studioPage({ recent: recent.map(toTaskView), anonymous })
+      const recent = anonymous ? await fastify.store.tasks.list('', { limit: RECENT }) : []
+      const page = studioPage({ recent: recent.map((task) => toTaskView(task)), anonymous })
       // It shows what one visitor may see.
       reply.header('cache-control', 'no-store')
       return reply.type('text/html; charset=utf-8').serializer(String).send(page)

@@ -1,20 +1,23 @@
-import { randomUUID } from 'node:crypto'
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { enveloped, errors, Ref } from '../../schemas/common.ts'
+import { enveloped, errors, idempotencyKeyHeader, preferHeader, REPLAYED, Ref, withHeaders } from '../../schemas/common.ts'
 import {
   CreatedVideoSchema,
   type CreateVideoRequest,
   CreateVideoRequestSchema,
   CreateVideoResponseSchema
 } from '../../schemas/video.ts'
-import { fromTaskError } from '../../src/jobs/task-runner.ts'
+import { fromTaskError } from '../../src/jobs/task-errors.ts'
+import { isTerminal } from '../../src/jobs/task-states.ts'
 import type { Task } from '../../src/store/task-store.ts'
-import type { Caller } from '../auth/index.ts'
+import { baseUrlOf } from '../core/base-url.ts'
+import { type NewCreation, taskUnknown } from '../core/creations.ts'
 import { hangUp } from '../core/hang-up.ts'
-import { checkedQuery } from '../core/query.ts'
+import { applied, preferences } from '../core/prefer.ts'
+import { toTaskView } from '../core/task-view.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -23,51 +26,62 @@ declare module 'fastify' {
 }
 
 /** Rules of video creations: they are tasks, and a refusal at submit is an answer of its own. */
-export function createVideoService({ clock, log, store, taskRunner, lifecycle }: FastifyInstance) {
-  /** Waits until Bing has accepted or refused the prompt, or until it is clear that it has to wait for a free place. */
-  async function submitted(task: Task, signal: AbortSignal): Promise<Task> {
-    await taskRunner.step()
-    // Whatever the step did not take has to wait for a free place; so has what Bing refused for want of one.
-    if ((await store.tasks.get(task.id))?.state === 'queued') return task
-    return taskRunner.waitFor(
-      task.id,
-      ({ state, refusals }) => state !== 'submitting' && (state !== 'queued' || refusals > 0),
-      signal
-    )
-  }
-
+export function createVideoService({ log, store, taskRunner, creations, lifecycle }: FastifyInstance) {
   return {
     /**
-     * Accepts a video. Answers once Bing has accepted the prompt, or at once when it has to wait for a free place.
-     * From the moment that it is stored, nothing but a failed submit is the caller's failure: told of any other, they
-     * would send the prompt again, and get two videos.
+     * Stores a video creation and starts it.
+     * @throws {GatewayError} invalid_request_error | rate_limit_error | service_unavailable_error
+     */
+    begin(
+      { query, speed = 'standard', webhookUrl }: CreateVideoRequest,
+      context: Pick<NewCreation, 'caller' | 'baseUrl' | 'bind'>
+    ): Promise<Task> {
+      return creations.accept(
+        { ...context, query, webhookUrl, deadlineAt: null, attended: false },
+        { kind: 'video', options: { speed } }
+      )
+    },
+
+    /**
+     * Waits until Bing has accepted the prompt, or until it is clear that it has to wait for a free place.
+     * From the moment that a video is stored, nothing but a failed submit is the caller's failure: told of any other,
+     * they would send the prompt again, and get two videos.
+     * @param begun the task as this request has stored it
      * @throws {GatewayError} what the submit failed with
      */
-    async create(request: CreateVideoRequest, caller: Caller, gone: AbortSignal): Promise<Task> {
-      const task = await store.tasks.insert({
-        id: randomUUID(),
-        kind: 'video',
-        owner: caller.userId,
-        prompt: checkedQuery(request.query),
-        options: { speed: request.speed ?? 'standard' },
-        createdAt: clock.now(),
-        deadlineAt: null
-      })
+    async submitted(id: string, begun: Task | undefined, gone: AbortSignal): Promise<Task> {
+      const signal = AbortSignal.any([gone, lifecycle.stopping])
       let seen: Task
       try {
-        seen = await submitted(task, AbortSignal.any([gone, lifecycle.stopping]))
+        await taskRunner.step()
+        // Whatever the step did not take has to wait for a free place; so has what Bing refused for want of one.
+        const stored = await present(id)
+        seen =
+          stored.state === 'queued'
+            ? stored
+            : await taskRunner.waitFor(
+                id,
+                ({ state, refusals }) => state !== 'submitting' && (state !== 'queued' || refusals > 0),
+                signal
+              )
       } catch (error) {
         if (gone.aborted) throw gone.reason
         if (!lifecycle.stopping.aborted) {
-          log.warn({ err: error, taskId: task.id }, 'submit could not be followed; the task goes on')
+          log.warn({ err: error, taskId: id }, 'submit could not be followed; the task goes on')
           taskRunner.kick()
         }
-        return task
+        return begun ?? present(id)
       }
       // A paused or failed one that Bing has accepted is a task to ask for.
       if (seen.error !== null && seen.upstreamId === null) throw fromTaskError(seen.error)
       return seen
     }
+  }
+
+  async function present(id: string): Promise<Task> {
+    const task = await store.tasks.get(id)
+    if (task === undefined) throw taskUnknown()
+    return task
   }
 }
 
@@ -78,7 +92,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
   fastify.post(
     '/create/video',
     {
-      config: { access: 'anonymous' },
+      config: { access: 'anonymous', limit: 'videos' },
       schema: {
         operationId: 'createVideo',
         tags: ['video'],
@@ -86,16 +100,36 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         description:
           'Starts a video and answers with its task. `GET /task/{taskId}` tells when it is finished; that survives a restart of the gateway. When all places are taken, the prompt is sent to Bing as soon as one is free.',
         consumes: ['application/json', 'application/x-www-form-urlencoded'],
+        headers: Type.Object({ ...preferHeader('`wait=N`: answer when it has ended, after N seconds at the latest'), ...idempotencyKeyHeader }),
         body: Ref(CreateVideoRequestSchema),
         response: {
-          200: Ref(CreateVideoResponseSchema),
+          200: withHeaders(Ref(CreateVideoResponseSchema), REPLAYED),
           ...errors(400, 401, 403, 413, 415, 422, 429, 500, 502, 503, 504)
         }
       }
     },
     async (request, reply) => {
-      const { id, prompt } = await fastify.videos.create(request.body, request.caller, hangUp(reply))
-      return enveloped({ taskId: id, prompt })
+      const { caller, body } = request
+      const gone = hangUp(reply)
+      const prefer = { ...preferences(request), respondAsync: false }
+      const baseUrl = baseUrlOf(request)
+      let begun: Task | undefined
+      return fastify.idempotent(request, reply, {
+        owner: caller.userId,
+        signal: gone,
+        async begin(bind) {
+          begun = await fastify.videos.begin(body, { caller, baseUrl, bind })
+          return begun.id
+        },
+        async answer(taskId) {
+          const { id, prompt } = await fastify.videos.submitted(taskId, begun, gone)
+          if (prefer.waitMs === undefined) return { status: 200, body: enveloped({ taskId: id, prompt }) }
+          applied(reply, prefer)
+          const task = await fastify.creations.waitFor(id, ({ state }) => isTerminal(state), prefer.waitMs, gone)
+          const media = (await fastify.media.views([id], baseUrl)).get(id)
+          return { status: 200, body: enveloped({ taskId: id, prompt, task: toTaskView(task, media) }) }
+        }
+      })
     }
   )
 }
@@ -108,5 +142,5 @@ export default fp(
     fastify.decorate('videos', createVideoService(fastify))
     fastify.register(routes)
   },
-  { name: 'video', dependencies: ['config', 'errors', 'store', 'tasks', 'lifecycle', 'whitelist-auth'] }
+  { name: 'video', dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'lifecycle'] }
 )

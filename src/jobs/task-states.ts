@@ -8,9 +8,9 @@
  */
 export const TRANSITIONS = {
   queued: ['submitting', 'failed', 'cancelled'],
-  submitting: ['polling', 'queued', 'failed'],
+  submitting: ['polling', 'queued', 'failed', 'cancelled'],
   polling: ['paused', 'completed', 'failed', 'cancelled'],
-  paused: ['polling', 'failed', 'cancelled'],
+  paused: ['polling', 'completed', 'failed', 'cancelled'],
   completed: [],
   failed: [],
   cancelled: []

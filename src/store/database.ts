@@ -1,83 +1,106 @@
-import { chmodSync, mkdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { Kysely, Migrator, type SqliteDatabase, SqliteDialect, sql } from 'kysely'
-import Database from 'libsql'
-import { migrations } from './migrations.ts'
+import { type Dialect, Kysely, Migrator, type RawBuilder, sql } from 'kysely'
+import { type Changes, createChanges } from './changes.ts'
+import { migrationsFor } from './migrations.ts'
+import { connectPostgres, isPostgresFault, type PostgresConnection } from './postgres.ts'
 import type { Schema } from './schema.ts'
+import { claimFolder, isSqliteFault, sqliteDialect } from './sqlite.ts'
 
-/** The only file that knows which database engine is used. */
-export type Store = Kysely<Schema>
+export type Engine = 'sqlite' | 'postgres'
+/** What queries are made with: the store itself, or a transaction of it. */
+export type Queries = Kysely<Schema>
+
+/** The database, whichever engine it is. Only this folder knows which. */
+export interface Store {
+  readonly engine: Engine
+  readonly db: Queries
+  readonly changes: Changes
+  /** The database's clock, in milliseconds since the epoch, as an SQL expression: leases are compared by it, as the clocks of replicas differ. */
+  now(): RawBuilder<number>
+  /** Answers whether the store can be written now: one that can only be read takes no task and no answer. */
+  ping(): Promise<boolean>
+  close(): Promise<void>
+}
+
+export interface StoreSettings {
+  /** `postgres://…`; absent: SQLite under `dataDir`. */
+  databaseUrl?: string | undefined
+  dataDir: string
+  /**
+   * Whether a gateway runs on it (then it hears what other gateways change, and an SQLite folder is claimed for it), or
+   * a command of the operator works beside one.
+   */
+  exclusive?: boolean
+  onError?: (error: Error) => void
+}
 
 /**
- * Opens (and creates or migrates) the store in a folder.
- * Each commit is on disk when it returns (WAL, synchronous=FULL): what was acknowledged survives a power loss.
- * The file is readable by its owner only, since it holds the upstream's conversation tokens.
- *
- * @throws the driver's error when the folder or file can't be used
+ * Opens (and creates or migrates) the store.
+ * @throws {Error} when another gateway has the folder; else the driver's error
  */
-export async function openStore(dataDir: string): Promise<Store> {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  const path = join(dataDir, 'bing-gateway.sqlite')
-  const database = new Database(path)
-  try {
-    chmodSync(path, 0o600)
-    database.pragma('journal_mode = WAL')
-    database.pragma('synchronous = FULL')
-    database.pragma('busy_timeout = 1000')
-    database.pragma('foreign_keys = ON')
-  } catch (error) {
-    database.close()
-    throw error
+export async function openStore({
+  databaseUrl,
+  dataDir,
+  exclusive = false,
+  onError = () => {}
+}: StoreSettings): Promise<Store> {
+  const changes = createChanges()
+  let postgres: PostgresConnection | undefined
+  let release = () => {}
+  let dialect: Dialect
+  if (databaseUrl === undefined) {
+    if (exclusive) release = claimFolder(dataDir)
+    try {
+      dialect = sqliteDialect(dataDir)
+    } catch (error) {
+      release()
+      throw error
+    }
+  } else {
+    postgres = connectPostgres(databaseUrl, onError)
+    dialect = postgres.dialect
   }
-  const store = new Kysely<Schema>({
-    dialect: new SqliteDialect({ database: database as unknown as SqliteDatabase })
-  })
-  const migrator = new Migrator({ db: store, provider: { getMigrations: async () => migrations } })
-  const { error } = await migrator.migrateToLatest()
-  if (error !== undefined) {
-    await store.destroy()
+  const engine: Engine = postgres === undefined ? 'sqlite' : 'postgres'
+  const db = new Kysely<Schema>({ dialect })
+  const store: Store = {
+    engine,
+    db,
+    changes,
+    now: () =>
+      engine === 'postgres'
+        ? sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`
+        : sql<number>`${Date.now()}`,
+    async ping() {
+      try {
+        // SQLite: a number in the file's header that nothing else uses.
+        if (engine === 'sqlite') await sql`pragma user_version = 1`.execute(db)
+        else {
+          const { rows } = await sql<{ transaction_read_only: string }>`show transaction_read_only`.execute(db)
+          return rows[0]?.transaction_read_only === 'off'
+        }
+        return true
+      } catch {
+        return false
+      }
+    },
+    async close() {
+      await postgres?.close()
+      await db.destroy()
+      release()
+    }
+  }
+  try {
+    const migrator = new Migrator({ db, provider: { getMigrations: async () => migrationsFor(engine) } })
+    const { error } = await migrator.migrateToLatest()
+    if (error !== undefined) throw error
+    if (exclusive) await postgres?.listen(changes)
+  } catch (error) {
+    await store.close().catch(() => {})
     throw error
   }
   return store
 }
 
-/**
- * Claims a folder for this process. Whoever starts puts right what the last process left behind, which would break off
- * the running work of one that is still alive: a second start by mistake must end before it touches a task.
- * The claim is a lock of the operating system, so it ends with the process, however that ends.
- *
- * @returns the way to give it back
- * @throws {Error} when another process has it; else the driver's error
- */
-export function claimFolder(dataDir: string): () => void {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  const lock = new Database(join(dataDir, 'bing-gateway.lock'))
-  try {
-    lock.exec('BEGIN EXCLUSIVE')
-  } catch (error) {
-    lock.close()
-    if ((error as { code?: unknown }).code !== 'SQLITE_BUSY') throw error
-    throw new Error(`the store in ${dataDir} is in use by another gateway.`, { cause: error })
-  }
-  return () => lock.close()
-}
-
-/** Whether an error is the database's own (disk full, read-only, locked) and not a defect of the code that called it. */
+/** Whether an error is the database's own (away, disk full, read-only, locked) and not a defect of the code that called it. */
 export function isStoreFault(error: unknown): boolean {
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
-  if (typeof code !== 'string') return false
-  // After a full disk SQLite has rolled back by itself; the second rollback's complaint takes the place of the first error.
-  if (code === 'SQLITE_ERROR' && /no transaction is active/.test(String(message))) return true
-  return /^SQLITE_(FULL|READONLY|IOERR|BUSY|LOCKED|CANTOPEN|CORRUPT|NOTADB|PERM)/.test(code)
-}
-
-/** Answers whether the store can be written now: one that can only be read takes no task and no answer. */
-export async function pingStore(store: Store): Promise<boolean> {
-  try {
-    // A number in the file's header that nothing else uses.
-    await sql`pragma user_version = 1`.execute(store)
-    return true
-  } catch {
-    return false
-  }
+  return isSqliteFault(error) || isPostgresFault(error)
 }

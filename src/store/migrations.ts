@@ -1,7 +1,8 @@
-import type { Kysely, Migration } from 'kysely'
+import { type Kysely, type Migration, sql } from 'kysely'
+import type { Engine } from './database.ts'
 
-/** Applied in the order of their names; never changed once released. */
-export const migrations: Record<string, Migration> = {
+/** Applied in the order of their names, on both engines; never changed once released. */
+export const migrationsFor = (engine: Engine): Record<string, Migration> => ({
   '001-conversations-and-tasks': {
     // biome-ignore lint/suspicious/noExplicitAny: a migration sees the tables as they were then, not as the types say today
     async up(db: Kysely<any>) {
@@ -75,5 +76,147 @@ export const migrations: Record<string, Migration> = {
         .columns(['owner', 'kind', 'submitted_at'])
         .execute()
     }
+  },
+  // Several gateways share a store from here on: claims, and what keys, limits, repeats, webhooks and media copies need.
+  '003-shared-store': {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    async up(db: Kysely<any>) {
+      const { schema } = db
+      for (const [table, columns] of Object.entries({
+        conversations: ['asked_by'],
+        tasks: ['worker', 'waiter', 'webhook_url', 'base_url']
+      })) {
+        for (const column of columns) await schema.alterTable(table).addColumn(column, 'text').execute()
+      }
+      await schema.alterTable('tasks').addColumn('limit_window', 'bigint').execute()
+      await schema.alterTable('conversations').addColumn('asked_at', 'bigint').execute()
+      await schema
+        .createTable('workers')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('alive_until', 'bigint', (column) => column.notNull())
+        .addColumn('started_at', 'bigint', (column) => column.notNull())
+        .execute()
+      await schema
+        .createTable('media')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('task_id', 'text', (column) => column.notNull())
+        .addColumn('owner', 'text', (column) => column.notNull())
+        .addColumn('position', 'integer', (column) => column.notNull())
+        .addColumn('storage_key', 'text', (column) => column.notNull())
+        .addColumn('content_type', 'text', (column) => column.notNull())
+        .addColumn('bytes', 'bigint', (column) => column.notNull())
+        .addColumn('width', 'integer')
+        .addColumn('height', 'integer')
+        .addColumn('sha256', 'text', (column) => column.notNull())
+        .addColumn('created_at', 'bigint', (column) => column.notNull())
+        .execute()
+      await schema.createIndex('media_of_task').on('media').columns(['task_id', 'position']).execute()
+      await schema
+        .createTable('deliveries')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('task_id', 'text', (column) => column.notNull())
+        .addColumn('owner', 'text', (column) => column.notNull())
+        .addColumn('url', 'text', (column) => column.notNull())
+        .addColumn('base_url', 'text', (column) => column.notNull())
+        .addColumn('lane', 'text', (column) => column.notNull())
+        .addColumn('event', 'text', (column) => column.notNull())
+        .addColumn('state', 'text', (column) => column.notNull())
+        .addColumn('attempts', 'integer', (column) => column.notNull())
+        .addColumn('due_at', 'bigint')
+        .addColumn('worker', 'text')
+        .addColumn('last_status', 'integer')
+        .addColumn('last_error', 'text')
+        .addColumn('created_at', 'bigint', (column) => column.notNull())
+        .addColumn('ended_at', 'bigint')
+        .execute()
+      await schema
+        .createTable('idempotency')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('body_hash', 'text', (column) => column.notNull())
+        .addColumn('worker', 'text')
+        .addColumn('task_id', 'text')
+        .addColumn('response', 'text')
+        .addColumn('created_at', 'bigint', (column) => column.notNull())
+        .addColumn('expires_at', 'bigint', (column) => column.notNull())
+        .execute()
+      await schema.createIndex('idempotency_end').on('idempotency').column('expires_at').execute()
+      await schema
+        .createTable('limits')
+        .addColumn('owner', 'text', (column) => column.notNull())
+        .addColumn('thing', 'text', (column) => column.notNull())
+        .addColumn('window_ends', 'bigint', (column) => column.notNull())
+        .addColumn('used', 'integer', (column) => column.notNull())
+        .addPrimaryKeyConstraint('limits_key', ['owner', 'thing'])
+        .execute()
+      await schema
+        .createTable('keys')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('user_id', 'text', (column) => column.notNull())
+        .addColumn('hash', 'text', (column) => column.notNull().unique())
+        .addColumn('prefix', 'text', (column) => column.notNull())
+        .addColumn('created_at', 'bigint', (column) => column.notNull())
+        .addColumn('expires_at', 'bigint')
+        .addColumn('last_used_at', 'bigint')
+        .addColumn('revoked_at', 'bigint')
+        .execute()
+      await schema
+        .createTable('secrets')
+        .addColumn('name', 'text', (column) => column.primaryKey())
+        .addColumn('value', 'text', (column) => column.notNull())
+        .addColumn('created_at', 'bigint', (column) => column.notNull())
+        .execute()
+
+      // Each question of the job loop has an index that holds just the rows it asks for, so that what a claim costs
+      // depends neither on what is finished nor on what waits for later.
+      for (const index of ['tasks_due', 'tasks_of_owner', 'tasks_in_flight_of_owner', 'tasks_last_submit_of_owner'])
+        await schema.dropIndex(index).execute()
+      for (const [name, on] of Object.entries({
+        tasks_to_look_at: `tasks (due_at) where state in ('polling', 'paused') and worker is null`,
+        tasks_to_submit: `tasks (kind, owner, created_at, id) where state = 'queued'`,
+        tasks_held_back: `tasks (due_at) where state = 'queued'`,
+        tasks_in_flight: `tasks (kind, owner) where state in ('submitting', 'polling', 'paused')`,
+        tasks_to_expire: `tasks (deadline_at) where state in ('queued', 'polling', 'paused')`,
+        tasks_claimed: `tasks (worker) where worker is not null`,
+        tasks_awaited: `tasks (waiter) where waiter is not null and state = 'queued'`,
+        tasks_ended: `tasks (completed_at) where completed_at is not null`,
+        tasks_of_owner: 'tasks (owner, created_at, id)',
+        tasks_last_submit_of_owner: 'tasks (owner, kind, submitted_at)',
+        conversations_of_owner: 'conversations (owner, created_at, id)',
+        conversations_asked: 'conversations (asked_by) where asked_by is not null',
+        deliveries_due: `deliveries (due_at) where state = 'pending' and worker is null`,
+        deliveries_waiting: `deliveries (lane, due_at) where state = 'pending' and worker is null`,
+        deliveries_claimed: 'deliveries (worker) where worker is not null',
+        deliveries_ended: 'deliveries (ended_at) where ended_at is not null',
+        deliveries_of_task: 'deliveries (task_id)',
+        idempotency_running: 'idempotency (worker) where worker is not null'
+      })) {
+        await sql.raw(`create index ${name} on ${on}`).execute(db)
+      }
+
+      // What the last process left behind belongs to a worker that has ended, so that its successor puts it right.
+      await sql`insert into workers (id, alive_until, started_at) values ('before-leases', 0, 0)`.execute(db)
+      await sql`update tasks set worker = 'before-leases' where state = 'submitting'`.execute(db)
+      await sql`update tasks set waiter = 'before-leases' where state = 'queued' and kind = 'image'`.execute(db)
+    }
+  },
+  // Tells the other gateways of a change as part of the transaction that makes it, so that no code can forget it and
+  // nobody hears of what was rolled back. SQLite has one gateway, which knows what it changes.
+  '004-notifications': {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    async up(db: Kysely<any>) {
+      if (engine === 'sqlite') return
+      await sql`
+        create function bing_gateway_changed() returns trigger language plpgsql as $$
+        begin
+          perform pg_notify('bing_gateway', tg_argv[0] || ':' || coalesce(new.id, old.id));
+          return null;
+        end $$`.execute(db)
+      await sql`create trigger task_changed after update of state on tasks for each row
+        when (old.state is distinct from new.state) execute function bing_gateway_changed('task')`.execute(db)
+      await sql`create trigger idempotency_changed after update or delete on idempotency for each row
+        execute function bing_gateway_changed('idempotency')`.execute(db)
+      await sql`create trigger key_changed after update of revoked_at on keys for each row
+        execute function bing_gateway_changed('key')`.execute(db)
+    }
   }
-}
+})

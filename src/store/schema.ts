@@ -8,6 +8,21 @@ export interface Schema {
   conversations: ConversationRow
   turns: TurnRow
   tasks: TaskRow
+  workers: WorkerRow
+  media: MediaRow
+  deliveries: DeliveryRow
+  idempotency: IdempotencyRow
+  limits: LimitRow
+  keys: KeyRow
+  secrets: SecretRow
+}
+
+/** A running gateway. What it has claimed is its own until its lease ends (src/jobs/worker-lease.ts). */
+export interface WorkerRow {
+  id: string
+  /** End of the lease, by the database's clock. */
+  alive_until: number
+  started_at: number
 }
 
 export interface ConversationRow {
@@ -25,6 +40,10 @@ export interface ConversationRow {
   expires_at: number | null
   created_at: number
   updated_at: number
+  /** The worker in which a turn of it is under way. */
+  asked_by: string | null
+  /** When that turn was begun; null when none is. Tells one claim of a worker from its next one. */
+  asked_at: number | null
 }
 
 export interface TurnRow {
@@ -66,4 +85,96 @@ export interface TaskRow {
   created_at: number
   submitted_at: number | null
   completed_at: number | null
+  /** The worker that submits it or looks at it right now. */
+  worker: string | null
+  /** The worker in which its caller waits, where nobody else knows its id: without that caller it is not worth a submit. */
+  waiter: string | null
+  webhook_url: string | null
+  /** Base of the URLs that a webhook hands out: that of the request, where PUBLIC_URL does not say. */
+  base_url: string | null
+  /** End of the limit's window that it was counted in; null when it was not counted. */
+  limit_window: number | null
+}
+
+/** The gateway's own copy of a finished picture or video. Its bytes are in the media storage under `storage_key`. */
+export interface MediaRow {
+  id: string
+  task_id: string
+  owner: string
+  /** Place within the result, from 0. */
+  position: number
+  storage_key: string
+  content_type: string
+  bytes: number
+  /** Pixels, as the bytes say; null when they don't. */
+  width: number | null
+  height: number | null
+  /** SHA-256 of the bytes, hexadecimal. */
+  sha256: string
+  created_at: number
+}
+
+/** A webhook on its way; the outbox. */
+export interface DeliveryRow {
+  /** Standard Webhooks message id, the same for each attempt. */
+  id: string
+  task_id: string
+  owner: string
+  url: string
+  base_url: string
+  /** Owner and host, with a space between: places are shared out by them. */
+  lane: string
+  event: 'task.completed' | 'task.failed' | 'task.cancelled'
+  state: 'pending' | 'delivered' | 'failed'
+  attempts: number
+  /** When the next attempt is due; null when none is. */
+  due_at: number | null
+  /** The worker that delivers it right now. */
+  worker: string | null
+  last_status: number | null
+  last_error: string | null
+  created_at: number
+  ended_at: number | null
+}
+
+export interface IdempotencyRow {
+  /** SHA-256 of owner, route and key, hexadecimal. */
+  id: string
+  /** SHA-256 of the request body, hexadecimal. */
+  body_hash: string
+  /** The worker in which the request runs, until there is a task or a response. */
+  worker: string | null
+  task_id: string | null
+  /** The response, sealed with the caller's key: it may hold a conversation's signature. Null while it runs. */
+  response: string | null
+  created_at: number
+  expires_at: number
+}
+
+/** How much of a limit is used up in the current window. */
+export interface LimitRow {
+  owner: string
+  thing: 'conversations' | 'images' | 'videos'
+  window_ends: number
+  used: number
+}
+
+export interface KeyRow {
+  id: string
+  user_id: string
+  /** SHA-256 of the key, hexadecimal: the key itself is shown once and not kept. */
+  hash: string
+  /** First characters of the key, by which people tell keys apart. */
+  prefix: string
+  created_at: number
+  expires_at: number | null
+  last_used_at: number | null
+  revoked_at: number | null
+}
+
+/** Secrets that all replicas share and that nobody sets: made at the first start. */
+export interface SecretRow {
+  name: string
+  value: string
+  created_at: number
 }

@@ -15,6 +15,8 @@ interface FailureRow {
   retryAfter?: number
   /** `false`: the same request can't succeed later without somebody doing something. */
   shouldRetry?: false
+  /** Nothing was sent that the upstream could have acted on. */
+  asked?: false
 }
 
 const cookieExpired = {
@@ -110,14 +112,16 @@ export const FAILURES = {
     code: 'unreachable',
     message: 'Bing could not be reached.',
     retries: [500, 500],
-    retryAfter: 30
+    retryAfter: 30,
+    asked: false
   },
   T2: {
     type: 'upstream_unavailable_error',
     code: 'unreachable',
     message: 'Bing did not accept a connection in time.',
     retries: [500],
-    retryAfter: 60
+    retryAfter: 60,
+    asked: false
   },
   T3: { ...regionBlocked, retries: [500], retryAfter: 60 },
   T4: {
@@ -170,7 +174,8 @@ export const FAILURES = {
     type: 'auth_error',
     code: 'cookie_missing',
     message: 'No _U cookie is set. Set BING_COOKIE_U or BING_COOKIE_FILE.',
-    shouldRetry: false
+    shouldRetry: false,
+    asked: false
   },
   C2: { ...cookieExpired, retries: [2000] },
   C3: cookieExpired,
@@ -431,6 +436,7 @@ export class UpstreamError extends GatewayError {
       retryAfter: details.retryAfter ?? failure.retryAfter,
       shouldRetry: details.shouldRetry ?? failure.shouldRetry,
       status: details.status,
+      asked: details.asked ?? failure.asked ?? true,
       cause: details.cause
     })
     this.row = row

@@ -67,7 +67,7 @@ t.test("Swagger UI: 'Try it out' works", async (t) => {
       execute(page, 'createImage', { query: 'a blue boat' })
     ])
     t.equal(request.headers()['x-user-id'], USER)
-    const [newest] = await gateway.app.store.tasks.recent(USER, 1)
+    const [newest] = await gateway.app.store.tasks.list(USER, { limit: 1 })
     t.equal(newest?.prompt, 'a blue boat', 'the creation belongs to that name')
   })
 

@@ -78,7 +78,7 @@ async function refuse(t: Test, rows: readonly Row[]): Promise<void> {
     row.behave(rig.sim)
     checkAnswer(t, row.name, await rig.video(row.body), row.want)
     t.strictSame(rig.seen(), { ...NOTHING, bootstraps: 1, ...row.seen }, `${row.name}: requests`)
-    const [task] = await rig.app.store.tasks.recent('', 1)
+    const [task] = await rig.app.store.tasks.list('', { limit: 1 })
     t.strictSame(
       [task?.state, task?.upstreamId, task?.error?.type, task?.error?.code],
       ['failed', null, row.want.type, row.want.code],
@@ -465,7 +465,7 @@ t.test('V10: a restart', async (t) => {
   await second.until('received:lost', 1)
   cpSync(dir, remains, { recursive: true })
   const third = await start(remains)
-  const [task] = await third.app.store.tasks.recent('', 1)
+  const [task] = await third.app.store.tasks.list('', { limit: 1 })
   t.match(task, { prompt: 'lost', state: 'failed', error: { shouldRetry: false } })
   checkFailed(t, 'lost', (await third.get(`/task/${task?.id}`)).json.data, OUTCOME_UNKNOWN)
   await lost

@@ -24,7 +24,7 @@ async function hangUpWhen(
   await closed
 }
 
-const newest = async (gateway: Gateway) => (await gateway.app.store.tasks.recent('', 1))[0]
+const newest = async (gateway: Gateway) => (await gateway.app.store.tasks.list('', { limit: 1 }))[0]
 
 t.test('a caller who hangs up after the submit finds the pictures in the task', async (t) => {
   const gateway = await startGateway(t)
@@ -168,7 +168,7 @@ t.test('a new cookie wakes paused videos', async (t) => {
       (await gateway.post('/create/video', { query: `v${n}` }, { 'x-user-id': USER })).json.data.taskId
     )
   sim.cookies.expire('simulated-cookie')
-  await until(async () => (await app.store.tasks.inState('paused')).length === 3)
+  await until(async () => (await app.store.tasks.countByState()).paused === 3)
   const view = (await gateway.get(`/task/${ids[0]}`, { 'x-user-id': USER })).json.data
   t.strictSame([view.status, view.error], ['processing', null], 'to the caller it is still processing')
   sim.cookies.accept('fresh-cookie')
@@ -186,7 +186,7 @@ t.test('a challenge while a video is made pauses it; the reason is told when its
   const create = async (query: string) =>
     (await gateway.post('/create/video', { query })).json.data.taskId as string
   const [passed, never] = [await create('passed'), await create('never')]
-  await until(async () => (await app.store.tasks.inState('paused')).length === 2)
+  await until(async () => (await app.store.tasks.countByState()).paused === 2)
   t.equal((await gateway.get(`/task/${passed}`)).json.data.status, 'processing')
   sim.set('videoPoll', {})
   sim.cookies.accept('checked-cookie')
@@ -213,9 +213,9 @@ t.test('"too many creations" at a poll is no verdict on what was accepted', asyn
 t.test('what falls due while the loop looks at the store is not forgotten', async (t) => {
   const gateway = await startGateway(t)
   const { tasks } = gateway.app.store
-  const duePolls = tasks.duePolls
-  tasks.duePolls = async (...args) => {
-    const due = await duePolls(...args)
+  const { claimDue } = tasks
+  tasks.claimDue = async (...args) => {
+    const due = await claimDue(...args)
     await new Promise((resolve) => setTimeout(resolve, 40))
     return due
   }
@@ -237,8 +237,8 @@ t.test('a caller who leaves while the task is being stored stops it too', async 
   const gone = new Promise<void>((resolve) => {
     left = resolve
   })
-  tasks.insert = async (task) => {
-    const stored = await insert(task)
+  tasks.insert = async (...args) => {
+    const stored = await insert(...args)
     await gone
     return stored
   }

@@ -26,6 +26,7 @@ export interface Gateway {
   /** POSTs JSON. */
   post(url: string, payload: unknown, headers?: Record<string, string>): Promise<Answer>
   get(url: string, headers?: Record<string, string>): Promise<Answer>
+  delete(url: string, headers?: Record<string, string>): Promise<Answer>
   /** Starts a conversation for USER. */
   conversation(): Promise<Record<string, unknown>>
   /** Waits until a task is in one of the terminal states. */
@@ -47,6 +48,8 @@ export interface GatewayOptions {
   speed?: number
   /** In place of a clock of that speed. */
   clock?: Clock
+  /** How long claims outlive their process, in milliseconds. */
+  leaseMs?: number
   /** Lines of the whitelist. */
   whitelist?: string
   /** An existing data folder, and a simulator that outlives the gateway. */
@@ -76,11 +79,14 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
       DATA_DIR: dir,
       WHITELIST_FILE: whitelistFile,
       POLL_INTERVAL_MS: 20,
+      // Tests of limits set their own.
+      DEFAULT_LIMITS: '',
       ...options.config
     },
     {
       logger: createLogger({ level: 'trace', destination: destination as never }),
-      clock: options.clock ?? createClock(options.speed ?? 1)
+      clock: options.clock ?? createClock(options.speed ?? 1),
+      leaseMs: options.leaseMs
     }
   )
   t.teardown(async () => {
@@ -114,6 +120,7 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
         })
       ),
     get: async (url, headers = {}) => answer(await app.inject({ method: 'GET', url, headers })),
+    delete: async (url, headers = {}) => answer(await app.inject({ method: 'DELETE', url, headers })),
     async conversation() {
       const created = await gateway.post('/create_conversation', { userId: USER })
       if (created.status !== 200)

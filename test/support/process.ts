@@ -38,7 +38,13 @@ export function runCli(t: Test, args: string[], env: Record<string, string>): St
 
 /** Starts the service as a process of its own and waits for the line that says that it listens. */
 export async function startProcess(t: Test, env: Record<string, string>): Promise<GatewayProcess> {
-  const { child, output, exited } = runCli(t, ['serve'], { HOST: '127.0.0.1', PORT: '0', ...env })
+  const { child, output, exited } = runCli(t, ['serve'], {
+    HOST: '127.0.0.1',
+    PORT: '0',
+    // Tests of limits set their own.
+    DEFAULT_LIMITS: '',
+    ...env
+  })
   const url = await new Promise<string>((resolve, reject) => {
     const look = () => {
       const match = /"msg":"Server listening at (http:[^"]+)"/.exec(output())

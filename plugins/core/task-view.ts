@@ -1,9 +1,13 @@
+import type { MediaItem } from '../../schemas/media.ts'
 import type { TaskView } from '../../schemas/task.ts'
 import { isTerminal, publicStatus } from '../../src/jobs/task-states.ts'
 import type { Task } from '../../src/store/task-store.ts'
 
-/** A task as callers see it, with seed B's fields. */
-export function toTaskView(task: Task): TaskView {
+/**
+ * A task as callers see it, with seed B's fields.
+ * @param media the gateway's copies, with signed URLs
+ */
+export function toTaskView(task: Task, media: readonly MediaItem[] = []): TaskView {
   // A paused task keeps the reason for its pause; to the caller it is still processing.
   const error = isTerminal(task.state) ? task.error : null
   return {
@@ -13,6 +17,7 @@ export function toTaskView(task: Task): TaskView {
     prompt: task.prompt,
     video: task.result?.video ?? null,
     ...(task.kind === 'image' && task.result !== null ? { images: task.result.images } : {}),
+    ...(task.state === 'completed' ? { media: [...media] } : {}),
     error: error?.message ?? null,
     ...(error === null ? {} : { errorDetail: { type: error.type, code: error.code } }),
     createdAt: new Date(task.createdAt).toISOString(),

@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto'
+import fp from 'fastify-plugin'
+import { GatewayError } from '../../src/errors.ts'
+import { deadline } from '../../src/jobs/deadline.ts'
+import type { Queries } from '../../src/store/database.ts'
+import type { ImageTask, Task, VideoTask } from '../../src/store/task-store.ts'
+import type { Caller } from '../auth/index.ts'
+import { checkedQuery } from './query.ts'
+
+/** What image and video creations have in common. */
+export interface NewCreation {
+  caller: Caller
+  query: string
+  webhookUrl?: string | undefined
+  /** Base of the URLs in a webhook. */
+  baseUrl: string
+  deadlineAt: number | null
+  /** The caller waits for this very request: once they have left nobody would be told, so a prompt that was not sent yet stays unsent. */
+  attended: boolean
+  /** Stores which request the task was made for. */
+  bind?: ((tx: Queries, taskId: string) => Promise<void>) | undefined
+}
+
+export type CreationKind = Pick<ImageTask, 'kind' | 'options'> | Pick<VideoTask, 'kind' | 'options'>
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    creations: {
+      /**
+       * Stores a creation as a task, counted against its owner's limit, in one transaction; and starts it.
+       * @throws {GatewayError} invalid_request_error | rate_limit_error | service_unavailable_error
+       */
+      accept(creation: NewCreation, kind: CreationKind): Promise<Task>
+      /**
+       * Waits for a change of a task for a limited time.
+       * @returns the task as it is when `done` holds, when the time is over, or when the gateway is told to stop
+       */
+      waitFor(taskId: string, done: (task: Task) => boolean, ms: number, gone: AbortSignal): Promise<Task>
+    }
+  }
+}
+
+const THINGS = { image: 'images', video: 'videos' } as const
+
+/** Rules that hold for creations of every kind, whichever route or facade they come through. */
+export default fp(
+  async (fastify) => {
+    const { clock, limits, store, taskRunner, webhooks, worker, lifecycle } = fastify
+
+    fastify.decorate('creations', {
+      async accept(creation, kind) {
+        const { caller, attended, bind, webhookUrl, baseUrl, deadlineAt } = creation
+        const prompt = checkedQuery(creation.query)
+        if (webhookUrl !== undefined) await webhooks.check(webhookUrl)
+        const id = randomUUID()
+        const task = await store.tasks.insert(
+          {
+            id,
+            ...kind,
+            owner: caller.userId,
+            prompt,
+            createdAt: clock.now(),
+            deadlineAt,
+            waiter: attended ? worker.id : null,
+            webhookUrl: webhookUrl ?? null,
+            baseUrl: webhookUrl === undefined ? null : baseUrl
+          },
+          async (tx) => {
+            await bind?.(tx, id)
+            return { limitWindow: await limits.take(tx, caller, THINGS[kind.kind]) }
+          }
+        )
+        taskRunner.kick()
+        return task
+      },
+
+      async waitFor(taskId, done, ms, gone) {
+        const limit = deadline(clock, ms, () => new Error('the wait is over'), gone, lifecycle.leaving)
+        try {
+          return await taskRunner.waitFor(taskId, done, limit.signal)
+        } catch (error) {
+          if (gone.aborted || !limit.signal.aborted) throw error
+          const task = await store.tasks.get(taskId)
+          if (task === undefined) throw taskUnknown()
+          return task
+        } finally {
+          limit.clear()
+        }
+      }
+    })
+  },
+  {
+    name: 'creations',
+    dependencies: ['config', 'store', 'tasks', 'lifecycle', 'whitelist-auth']
+  }
+)
+
+/** An unknown task, and somebody else's. */
+export function taskUnknown(): GatewayError {
+  return new GatewayError('invalid_request_error', 'Task not found.', { status: 404 })
+}

@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { errorBody, GatewayError } from '../../src/errors.ts'
+import { isTerminal } from '../../src/jobs/task-states.ts'
+import { createSeal, type Seal } from '../../src/sealed.ts'
+import type { Queries } from '../../src/store/database.ts'
+import { createIdempotencyStore, type KeyUse } from '../../src/store/idempotency-store.ts'
+import { sharedSecret } from '../../src/store/secret-store.ts'
+import { errorHeaders } from './errors.ts'
+
+/** What a request came to, before it is written. */
+export interface Outcome {
+  status: number
+  body: Record<string, unknown>
+  headers?: Record<string, string>
+}
+
+/** A creation that a key may stand for. */
+export interface KeyedWork {
+  /** Whose key it is: keys of different callers have nothing to do with one another. */
+  owner: string
+  signal: AbortSignal
+  /**
+   * Begins the work, in which nothing is asked of the upstream yet. What it throws frees the key.
+   * @param bind to be called within the transaction that stores the task
+   * @returns the task's id; absent for work that is no task, which `answer` then does
+   */
+  begin?(bind: ((tx: Queries, taskId: string) => Promise<void>) | undefined): Promise<string>
+  /** Waits for the outcome, of a task that this or an earlier request has begun. */
+  answer(taskId: string): Promise<Outcome>
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /**
+     * Does what a request asks for, once for all requests with the same `Idempotency-Key`, and sends the answer.
+     * docs/contract.md section 1.2.
+     * @throws {GatewayError} invalid_request_error | what the work fails with
+     */
+    idempotent(request: FastifyRequest, reply: FastifyReply, work: KeyedWork): Promise<FastifyReply>
+  }
+}
+
+/** A response as it is kept. */
+interface KeptResponse {
+  status: number
+  headers: Record<string, string>
+  body: string
+}
+
+const LONGEST_KEY = 255
+
+/** `Idempotency-Key` on every route that creates something (draft-ietf-httpapi-idempotency-key-header-07). */
+export default fp(
+  async (fastify) => {
+    const { clock, lifecycle, worker } = fastify
+    const { database, tasks } = fastify.store
+    const mine = { worker: worker.id }
+    /** Keys whose requests run in this process. */
+    const running = new Set<string>()
+    const keys = createIdempotencyStore(database)
+    const secret = await sharedSecret(database, 'idempotency')
+    worker.onEnded(keys.freeOf)
+
+    /** A request's body as it counts for a repeat: two forms of the same fields are the same. */
+    const fingerprint = (request: FastifyRequest) => sha256(canonical(request.body))
+
+    function send(reply: FastifyReply, { status, headers, body }: KeptResponse): FastifyReply {
+      return reply
+        .code(status)
+        .headers(headers)
+        .type('application/json; charset=utf-8')
+        .serializer((text: string) => text)
+        .send(body)
+    }
+
+    function toKept(reply: FastifyReply, { status, headers = {}, body }: Outcome): KeptResponse {
+      return { status, headers, body: reply.serializeInput(body, String(status)) as string }
+    }
+
+    async function hasEnded(taskId: string): Promise<boolean> {
+      const task = await tasks.get(taskId)
+      return task === undefined || isTerminal(task.state)
+    }
+
+    async function run(
+      use: { id: string; seal: Seal },
+      work: KeyedWork,
+      reply: FastifyReply,
+      taskId: string
+    ): Promise<KeptResponse> {
+      let kept: KeptResponse
+      try {
+        kept = toKept(reply, await work.answer(taskId))
+      } catch (error) {
+        if (!(error instanceof GatewayError)) {
+          // The caller has left, or the store: the task goes on, and so does what the key stands for.
+          if (taskId === '') await keys.free(use.id, mine)
+          throw error
+        }
+        if (!error.asked) {
+          // A task that has not ended goes on; it is this gateway that is stopping.
+          if (taskId === '') await keys.free(use.id, mine)
+          else if (await hasEnded(taskId)) await keys.free(use.id, { taskId })
+          throw error
+        }
+        kept = { status: error.status, headers: errorHeaders(error), body: JSON.stringify(errorBody(error)) }
+      }
+      const stored = await keys.finish(use.id, use.seal.seal(JSON.stringify(kept)))
+      return stored === undefined ? kept : JSON.parse(use.seal.open(stored))
+    }
+
+    async function begin(id: string, work: KeyedWork): Promise<string> {
+      try {
+        const bind = async (tx: Queries, taskId: string) => {
+          if (!(await keys.bind(tx, id, worker.id, taskId))) throw keyLost()
+        }
+        return (await work.begin?.(bind)) ?? ''
+      } catch (error) {
+        await keys.free(id, mine).catch((err) => fastify.log.warn({ err }, 'idempotency key could not be freed'))
+        throw error
+      }
+    }
+
+    /** Waits until something has become of a request that runs elsewhere. */
+    async function changed(use: KeyUse, signal: AbortSignal): Promise<void> {
+      const stop = new AbortController()
+      const heard = new EventTarget()
+      const unlisten = database.changes.listen('idempotency', use.id, () =>
+        heard.dispatchEvent(new Event('change'))
+      )
+      try {
+        const present = await keys.get(use.id)
+        if (present === undefined || present.task_id !== null || present.response !== null) return
+        await once(heard, 'change', { signal: AbortSignal.any([signal, stop.signal]) })
+      } catch (error) {
+        signal.throwIfAborted()
+        throw error
+      } finally {
+        stop.abort()
+        unlisten()
+      }
+    }
+
+    fastify.decorate(
+      'idempotent',
+      async (request: FastifyRequest, reply: FastifyReply, work: KeyedWork): Promise<FastifyReply> => {
+        const key = keyOf(request)
+        if (key === undefined) {
+          const taskId = (await work.begin?.(undefined)) ?? ''
+          const { status, headers = {}, body } = await work.answer(taskId)
+          return reply.code(status).headers(headers).send(body)
+        }
+        const bodyHash = fingerprint(request)
+        const id = sha256(JSON.stringify([work.owner, request.routeOptions.url, key]))
+        const seal = createSeal(secret, key, id)
+        const signal = AbortSignal.any([work.signal, lifecycle.stopping])
+        for (let first = true; ; first = false) {
+          const use = await keys.claim(id, bodyHash, worker.id, clock.now())
+          if (use === undefined) {
+            running.add(id)
+            try {
+              return send(reply, await run({ id, seal }, work, reply, await begin(id, work)))
+            } finally {
+              running.delete(id)
+            }
+          }
+          if (use.body_hash !== bodyHash) throw reused()
+          if (first) reply.header('idempotency-replayed', 'true')
+          if (use.response !== null) return send(reply, JSON.parse(seal.open(use.response)))
+          if (use.task_id !== null) return send(reply, await run({ id, seal }, work, reply, use.task_id))
+          // Claimed by a statement whose answer was lost: nothing runs.
+          if (use.worker === worker.id && !running.has(id)) await keys.free(id, mine)
+          else await changed(use, signal)
+        }
+      }
+    )
+  },
+  { name: 'idempotency', dependencies: ['config', 'store', 'lifecycle', 'errors'] }
+)
+
+function keyOf(request: FastifyRequest): string | undefined {
+  const header = request.headers['idempotency-key']
+  if (header === undefined) return undefined
+  const key = [header].flat().join(', ').trim()
+  if (key === '' || key.length > LONGEST_KEY) {
+    throw new GatewayError(
+      'invalid_request_error',
+      `Idempotency-Key must have 1 to ${LONGEST_KEY} characters.`,
+      { param: 'Idempotency-Key' }
+    )
+  }
+  return key
+}
+
+function reused(): GatewayError {
+  return new GatewayError(
+    'invalid_request_error',
+    'This Idempotency-Key was used for a request with another body.',
+    { status: 422, code: 'idempotency_key_reused', param: 'Idempotency-Key', shouldRetry: false }
+  )
+}
+
+/** The lease of this worker ended while the request came in, so that the key may be somebody else's by now. */
+function keyLost(): GatewayError {
+  return new GatewayError('service_unavailable_error', 'The gateway lost its hold on this Idempotency-Key.', {
+    code: 'store_unavailable',
+    retryAfter: 1
+  })
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
+  return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`).join(',')}}`
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}

@@ -1,0 +1,61 @@
+import { chmodSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Dialect, type SqliteDatabase, SqliteDialect } from 'kysely'
+import Database from 'libsql'
+
+/**
+ * The store's file in a folder, which is created when it is missing.
+ * Each commit is on disk when it returns (WAL, synchronous=FULL): what was acknowledged survives a power loss.
+ * The file is readable by its owner only, since it holds the upstream's conversation tokens.
+ *
+ * @throws the driver's error when the folder or file can't be used
+ */
+export function sqliteDialect(dataDir: string): Dialect {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  const path = join(dataDir, 'bing-gateway.sqlite')
+  const database = new Database(path)
+  try {
+    chmodSync(path, 0o600)
+    database.pragma('journal_mode = WAL')
+    database.pragma('synchronous = FULL')
+    database.pragma('busy_timeout = 1000')
+    database.pragma('foreign_keys = ON')
+  } catch (error) {
+    database.close()
+    throw error
+  }
+  return new SqliteDialect({ database: database as unknown as SqliteDatabase })
+}
+
+/**
+ * Claims a folder for this process. SQLite knows no notifications, so a second gateway on the same file would not hear
+ * what the first one does; and the first one's claims can be taken over at once by whoever gets the folder next.
+ * The claim is a lock of the operating system, so it ends with the process, however that ends.
+ *
+ * @returns the way to give it back
+ * @throws {Error} when another process has it; else the driver's error
+ */
+export function claimFolder(dataDir: string): () => void {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  const lock = new Database(join(dataDir, 'bing-gateway.lock'))
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+  } catch (error) {
+    lock.close()
+    if ((error as { code?: unknown }).code !== 'SQLITE_BUSY') throw error
+    throw new Error(
+      `the store in ${dataDir} is in use by another gateway. Set DATABASE_URL to run several on one store.`,
+      { cause: error }
+    )
+  }
+  return () => lock.close()
+}
+
+/** Whether an error is SQLite's own (disk full, read-only, locked) and not a defect of the code that called it. */
+export function isSqliteFault(error: unknown): boolean {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
+  if (typeof code !== 'string') return false
+  // After a full disk SQLite has rolled back by itself; the second rollback's complaint takes the place of the first error.
+  if (code === 'SQLITE_ERROR' && /no transaction is active/.test(String(message))) return true
+  return /^SQLITE_(FULL|READONLY|IOERR|BUSY|LOCKED|CANTOPEN|CORRUPT|NOTADB|PERM)/.test(code)
+}
