@@ -53,7 +53,7 @@ export const ErrorSchema = Type.Object(
 
 const ERROR_TEXTS = {
   400: 'The request is malformed; `param` names the field.',
-  401: 'The caller did not say who they are, or the gateway has no valid `_U` cookie.',
+  401: 'The caller did not say who they are, their API key is not valid, or the gateway has no valid `_U` cookie.',
   403: 'The caller is not allowed to do this.',
   404: 'There is no such thing, or it belongs to somebody else.',
   409: 'The request does not fit the state of the conversation.',
@@ -61,7 +61,7 @@ const ERROR_TEXTS = {
   415: 'The body has a content type that this route does not read.',
   416: 'The range lies outside the file. `Content-Range` has its size.',
   422: "The prompt was refused by the upstream's content policy.",
-  429: 'The upstream is throttling the account. `Retry-After` says how long.',
+  429: 'The caller has used up a limit or failed to authenticate too often, or the upstream is throttling the account. `Retry-After` says how long.',
   500: 'A defect of the gateway.',
   502: 'The upstream gave an unusable answer.',
   503: 'The upstream or the gateway itself is not available right now. `Retry-After` says how long.',

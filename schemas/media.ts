@@ -21,6 +21,7 @@ const ID = '0f343b0931126a20f133d67c2b018a3b'
 export const MediaParamsSchema = Type.Object({
   id: Type.String({ description: 'The last part of the URL that an answer handed out.', examples: [ID] })
 })
+export type MediaParams = Static<typeof MediaParamsSchema>
 
 export const MediaQuerySchema = Type.Object({
   exp: Type.Optional(
@@ -33,6 +34,7 @@ export const MediaQuerySchema = Type.Object({
     })
   )
 })
+export type MediaQuery = Static<typeof MediaQuerySchema>
 
 const bytes = {
   'image/*': { schema: Type.String({ format: 'binary', examples: ['(the picture)'] }) },

@@ -1,6 +1,6 @@
+import { onStore, printJson, table, time } from './cli-store.ts'
 import { systemClock } from './clock.ts'
 import type { Config } from './config.ts'
-import { isStoreFault, openStore } from './store/database.ts'
 import { type ApiKey, createKeyStore, type KeyStore } from './store/key-store.ts'
 import { readTextFile } from './watched-file.ts'
 import { isUserId, parseWhitelist } from './whitelist.ts'
@@ -31,25 +31,7 @@ export async function onKeys(
   settings: () => Config,
   command: (on: KeysContext) => Promise<void>
 ): Promise<void> {
-  const config = settings()
-  try {
-    const store = await openStore({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR })
-    try {
-      await command({ keys: createKeyStore(store), config })
-    } finally {
-      await store.close()
-    }
-  } catch (error) {
-    throw new Error(problemOf(error, config), { cause: error })
-  }
-}
-
-function problemOf(error: unknown, { DATABASE_URL, DATA_DIR }: Config): string {
-  const { code, message = '' } = error as { code?: string; message?: string }
-  if (code === undefined && !isStoreFault(error)) return message
-  if (DATABASE_URL === undefined) return `the store in ${DATA_DIR} can't be used (${code}).`
-  const why = [code, message.split('\n')[0]].filter((part) => part).join(': ')
-  return `the store that DATABASE_URL names can't be used (${why}).`
+  await onStore(settings, (store, config) => command({ keys: createKeyStore(store), config }))
 }
 
 /** Makes a key. It goes to stdout, alone; what a person should know goes to stderr. */
@@ -65,7 +47,7 @@ export async function createKeyCommand(
   const expiresAt = time(created.expiresAt)
   const warning = notListedWarning(config.WHITELIST_FILE, userId)
   if (warning !== undefined) say(`warning: ${warning}`)
-  if (json) return print({ id, userId, key, expiresAt })
+  if (json) return printJson({ id, userId, key, expiresAt })
   say(`${id}, a key of ${userId} that ${expiresAt === null ? 'does not expire' : `expires at ${expiresAt}`}.`)
   say('It is shown this once:')
   process.stdout.write(`${key}\n`)
@@ -73,7 +55,7 @@ export async function createKeyCommand(
 
 export async function listKeysCommand({ keys }: KeysContext, { json }: Output): Promise<void> {
   const all = (await keys.list()).map(view)
-  if (json) return print(all)
+  if (json) return printJson(all)
   const rows = all.map(({ id, userId, prefix, createdAt, expiresAt, lastUsedAt, revokedAt }) =>
     [id, userId, `${prefix}…`, createdAt, expiresAt, lastUsedAt, revokedAt].map((cell) => cell ?? '-')
   )
@@ -83,7 +65,7 @@ export async function listKeysCommand({ keys }: KeysContext, { json }: Output): 
 export async function revokeKeyCommand({ keys }: KeysContext, id: string, { json }: Output): Promise<void> {
   const revoked = await keys.revoke(id, systemClock.now())
   if (revoked === undefined) throw new Error(`there is no key with the id ${id}. "keys list" shows them.`)
-  if (json) return print(view(revoked))
+  if (json) return printJson(view(revoked))
   process.stdout.write(`${revoked.id}, a key of ${revoked.userId}, is revoked.\n`)
 }
 
@@ -110,20 +92,6 @@ function view({ id, userId, prefix, createdAt, expiresAt, lastUsedAt, revokedAt 
     lastUsedAt: time(lastUsedAt),
     revokedAt: time(revokedAt)
   }
-}
-
-function time(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString()
-}
-
-function table(rows: string[][]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
-  return lines.map((line) => `${line.trimEnd()}\n`).join('')
-}
-
-function print(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`)
 }
 
 function say(text: string): void {

@@ -9,8 +9,11 @@ import {
   parseAge,
   revokeKeyCommand
 } from './cli-keys.ts'
+import { onStore } from './cli-store.ts'
+import { listWebhooksCommand, replayWebhookCommand } from './cli-webhooks.ts'
 import { type Config, loadConfig, packageInfo, unusedSettings } from './config.ts'
 import { serve } from './server.ts'
+import type { Store } from './store/database.ts'
 
 /** Where `chat`, `image` and `video` look for the gateway. */
 const DEFAULT_URL = 'http://127.0.0.1:7860'
@@ -95,6 +98,28 @@ keys
   .option('--json', 'print JSON')
   .action((id: string, options) => run(withKeys((on) => revokeKeyCommand(on, id, options))))
 
+const webhooks = program
+  .command('webhooks')
+  .description('webhooks on their way; works on the store of the settings, also while a gateway runs on it')
+
+webhooks
+  .command('list')
+  .description('show webhooks and what became of them, the newest first')
+  .option('--failed', 'only those that were given up')
+  .option('--limit <number>', 'how many at most', count, 100)
+  .option('--json', 'print JSON')
+  .action((options) => run(withStore((store) => listWebhooksCommand(store, options))))
+
+webhooks
+  .command('replay <id>')
+  .description('send a webhook again, whether it was delivered or given up')
+  .option('--json', 'print JSON')
+  .action((id: string, options) => run(withStore((store) => replayWebhookCommand(store, id, options))))
+
+function withStore(command: (store: Store) => Promise<void>): Promise<void> {
+  return onStore(() => loadConfig(process.env), command)
+}
+
 function withKeys(command: (on: KeysContext) => Promise<void>): Promise<void> {
   return onKeys(() => loadConfig(process.env), command)
 }
@@ -104,6 +129,13 @@ function age(text: string): number {
   if (ms === undefined)
     throw new InvalidArgumentError('It must look like 90d, 12h, 30m or 30s, and be above 0.')
   return ms
+}
+
+function count(text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value <= 0)
+    throw new InvalidArgumentError('It must be a whole number above 0.')
+  return value
 }
 
 function seconds(text: string): number {

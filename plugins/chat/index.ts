@@ -1,4 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import fp from 'fastify-plugin'
 import {
   ChatAnswerSchema,
@@ -11,7 +12,7 @@ import {
   CreateConversationRequestSchema,
   SourceSchema
 } from '../../schemas/chat.ts'
-import { errors, Ref, StringEnum, withHeaders } from '../../schemas/common.ts'
+import { errors, idempotencyKeyHeader, REPLAYED, Ref, StringEnum, withHeaders } from '../../schemas/common.ts'
 import { createSydneyClient } from '../../src/upstream/sydney/client.ts'
 import { CONSTANTS_VERSION, MAX_PROMPT_CHARS } from '../../src/upstream/sydney/constants.ts'
 import { notListed } from '../auth/index.ts'
@@ -42,17 +43,25 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         description:
           'Opens a conversation with Bing for a whitelisted user. Keep what comes back: `POST /chatgpt` wants all of it. Many conversations can run at once and never mix.',
         security: [],
+        headers: Type.Object(idempotencyKeyHeader),
         body: Ref(CreateConversationRequestSchema),
         response: {
-          200: Ref(ConversationSchema),
-          ...errors(400, 401, 403, 413, 415, 429, 500, 502, 503, 504)
+          200: withHeaders(Ref(ConversationSchema), REPLAYED),
+          ...errors(400, 401, 403, 413, 415, 422, 429, 500, 502, 503, 504)
         }
       }
     },
     async (request, reply) => {
       const gone = hangUp(reply)
       const caller = await fastify.callerFor(request, request.body.userId)
-      return fastify.chat.create(caller, AbortSignal.any([gone, fastify.lifecycle.stopping]))
+      return fastify.idempotent(request, reply, {
+        owner: caller.userId,
+        signal: gone,
+        answer: async () => ({
+          status: 200,
+          body: { ...(await fastify.chat.create(caller, AbortSignal.any([gone, fastify.lifecycle.stopping]))) }
+        })
+      })
     }
   )
 
@@ -149,5 +158,5 @@ export default fp(
     fastify.register(routes)
     fastify.register(conversationRoutes)
   },
-  { name: 'chat', dependencies: ['config', 'errors', 'store', 'upstream', 'lifecycle', 'whitelist-auth'] }
+  { name: 'chat', dependencies: ['config', 'errors', 'store', 'upstream', 'lifecycle', 'idempotency'] }
 )

@@ -25,6 +25,8 @@ export interface Operation {
   parameters?: { name: string; in: string }[]
   requestBody?: { content: Record<string, Media> }
   responses: Record<string, Response>
+  /** Only on its way into the document: what a call uses up. */
+  'x-limit'?: string
 }
 export interface OpenApiDocument {
   openapi: string
@@ -33,6 +35,7 @@ export interface OpenApiDocument {
   security: object[]
   tags: object[]
   paths: Record<string, Record<string, Operation>>
+  webhooks?: object
   components: {
     securitySchemes: object
     schemas: Record<string, Schema>
@@ -54,6 +57,19 @@ const HEADERS = {
   ShouldRetry: {
     description: "`false` where a repeat of the same request can't help.",
     schema: { type: 'string', enum: ['false'] }
+  },
+  Authenticate: {
+    description: 'There when it is the caller who did not say, or not rightly, who they are.',
+    schema: { type: 'string', examples: ['Bearer'] }
+  },
+  RateLimitPolicy: {
+    description:
+      "The caller's limit: `q` of them in each window of `w` seconds (draft-ietf-httpapi-ratelimit-headers). There is none where nothing limits the caller.",
+    schema: { type: 'string', examples: ['"images";q=100;w=86400'] }
+  },
+  RateLimit: {
+    description: 'How many are left (`r`), and the seconds until the window ends (`t`).',
+    schema: { type: 'string', examples: ['"images";r=99;t=3600'] }
   }
 }
 
@@ -65,6 +81,8 @@ interface Shown {
   name: string
   error: GatewayError
   of?: readonly string[]
+  /** Only where a call uses something up. */
+  limited?: boolean
 }
 
 const BING = ['chat', 'image', 'video']
@@ -78,8 +96,12 @@ const own = (
   name: string,
   type: ErrorType,
   message: string,
-  { of, ...details }: { of?: readonly string[]; code?: string; param?: string; status?: number } = {}
-): Shown => ({ name, error: new GatewayError(type, message, details), of })
+  {
+    of,
+    limited,
+    ...details
+  }: { of?: readonly string[]; limited?: boolean; code?: string; param?: string; status?: number } = {}
+): Shown => ({ name, error: new GatewayError(type, message, details), of, limited })
 
 const SHOWN: readonly Shown[] = [
   upstream('T6'),
@@ -87,12 +109,19 @@ const SHOWN: readonly Shown[] = [
   own(
     'identity_required',
     'auth_error',
-    'Say who you are: send a whitelisted name in the X-User-Id header.',
+    'Say who you are: send an API key, or a whitelisted name in the X-User-Id header.',
     {
       code: 'identity_required',
       of: [...CREATIONS, 'task']
     }
   ),
+  own(
+    'api_key_required',
+    'auth_error',
+    'An API key is needed: send it as "Authorization: Bearer …" or "X-API-Key: …".',
+    { code: 'api_key_required' }
+  ),
+  own('invalid_api_key', 'auth_error', 'This API key is not valid.', { code: 'invalid_api_key' }),
   own('not_whitelisted', 'permission_error', 'This user is not on the whitelist.', {
     code: 'not_whitelisted'
   }),
@@ -129,6 +158,18 @@ const SHOWN: readonly Shown[] = [
   upstream('I4'),
   upstream('T8'),
   upstream('I10', CREATIONS),
+  own(
+    'quota_exceeded',
+    'rate_limit_error',
+    'Your limit, 100 images a day, is used up. The next one is possible in 3600 s.',
+    { code: 'quota_exceeded', limited: true }
+  ),
+  own(
+    'too_many_failed_authentications',
+    'rate_limit_error',
+    'Too many failed authentications from this address. Valid API keys still work.',
+    { code: 'too_many_failed_authentications' }
+  ),
   own('internal', 'api_error', 'Internal error.'),
   upstream('C7'),
   upstream('T1'),
@@ -151,6 +192,8 @@ export function completeDocument({ paths, components, ...document }: OpenApiDocu
   }
 
   for (const operation of Object.values(paths).flatMap(Object.values<Operation>)) {
+    const limited = operation['x-limit'] !== undefined
+    delete operation['x-limit']
     const body = Object.values(operation.requestBody?.content ?? {})
     for (const media of body) takeExamples(media, components.schemas)
 
@@ -158,6 +201,13 @@ export function completeDocument({ paths, components, ...document }: OpenApiDocu
       response.headers = {
         ...response.headers,
         'x-request-id': { $ref: '#/components/headers/RequestId' }
+      }
+      if (limited) {
+        response.headers['RateLimit-Policy'] = { $ref: '#/components/headers/RateLimitPolicy' }
+        response.headers.RateLimit = { $ref: '#/components/headers/RateLimit' }
+      }
+      if (status === '401') {
+        response.headers['WWW-Authenticate'] = { $ref: '#/components/headers/Authenticate' }
       }
       const media = response.content?.['application/json']
       if (media === undefined) continue
@@ -170,8 +220,9 @@ export function completeDocument({ paths, components, ...document }: OpenApiDocu
       }
       response.headers['x-should-retry'] = { $ref: '#/components/headers/ShouldRetry' }
       const fitting = SHOWN.filter(
-        ({ error, of }) =>
+        ({ error, of, limited: onlyLimited = false }) =>
           String(error.status) === status &&
+          (limited || !onlyLimited) &&
           (of === undefined || of.some((tag) => operation.tags?.includes(tag)))
       )
       media.examples =

@@ -5,6 +5,7 @@ import { stringify } from 'yaml'
 import { ErrorSchema } from '../../schemas/common.ts'
 import { packageInfo } from '../../src/config.ts'
 import { completeDocument, type OpenApiDocument } from './openapi-document.ts'
+import { WEBHOOKS } from './openapi-webhooks.ts'
 
 const DESCRIPTION = `Turns the operator's own Microsoft account into an HTTP API: chat with Bing, image creation, and video as asynchronous tasks.
 
@@ -26,7 +27,7 @@ export default fp(
           contact: { name: 'bing-gateway', url: 'https://github.com/bing-gateway/bing-gateway' }
         },
         servers: [{ url: fastify.config.PUBLIC_URL ?? '/', description: 'This gateway.' }],
-        security: [{ userId: [] }, { bearerName: [] }, {}],
+        security: [{ apiKey: [] }, { bearer: [] }, { userId: [] }, {}],
         tags: [
           { name: 'chat', description: 'Conversations with Bing.' },
           { name: 'image', description: 'Image creation.' },
@@ -34,17 +35,35 @@ export default fp(
           { name: 'task', description: 'Creations and how far they are.' },
           { name: 'service', description: 'The gateway itself.' }
         ],
+        webhooks: WEBHOOKS,
         components: {
           securitySchemes: {
-            userId: { type: 'apiKey', in: 'header', name: 'X-User-Id', description: 'A whitelisted userId.' },
-            bearerName: {
+            apiKey: {
+              type: 'apiKey',
+              in: 'header',
+              name: 'X-API-Key',
+              description: 'An API key, `bgw_…`, made with `bing-gateway keys create`.'
+            },
+            bearer: {
               type: 'http',
               scheme: 'bearer',
-              description: 'A whitelisted userId as bearer value, for clients that always send one.'
+              description:
+                'An API key. With `AUTH_MODE=whitelist`, a value that does not start with `bgw_` is taken for a whitelisted userId, for clients that always send one.'
+            },
+            userId: {
+              type: 'apiKey',
+              in: 'header',
+              name: 'X-User-Id',
+              description: 'A whitelisted userId. With `AUTH_MODE=key` a key is needed as well.'
             }
           }
         }
       },
+      // Whoever completes the document sees no routes.
+      transform: ({ schema, url, route }) => ({
+        schema: route.config?.limit === undefined ? schema : { ...schema, 'x-limit': route.config.limit },
+        url
+      }),
       refResolver: {
         buildLocalReference: (schema, _base, _fragment, index) =>
           typeof schema.$id === 'string' ? schema.$id : `Schema${index}`

@@ -174,23 +174,21 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       const gone = hangUp(reply)
       const prefer = preferences(request)
       const baseUrl = baseUrlOf(request)
+      let attended = false
       return fastify.idempotent(request, reply, {
         owner: caller.userId,
         signal: gone,
-        begin: (bind) =>
-          images.begin(body, {
-            caller,
-            baseUrl,
-            bind,
-            // A caller who was given the task, or can ask again with the same key, has not lost it by leaving.
-            attended: bind === undefined && !prefer.respondAsync && body.webhookUrl === undefined
-          }),
+        begin(bind) {
+          // A caller who was given the task, is told of it, or can ask again with the same key, loses nothing by leaving.
+          attended = bind === undefined && !prefer.respondAsync && body.webhookUrl === undefined
+          return images.begin(body, { caller, baseUrl, bind, attended })
+        },
         async answer(taskId) {
           if (!prefer.respondAsync) {
             try {
               return { status: 200, body: await created(await images.finished(taskId, gone)) }
             } catch (error) {
-              if (gone.aborted) await images.left(taskId)
+              if (gone.aborted && attended) await images.left(taskId)
               throw error
             }
           }

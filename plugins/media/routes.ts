@@ -4,7 +4,13 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { errors } from '../../schemas/common.ts'
-import { MEDIA_RESPONSES, MediaParamsSchema, MediaQuerySchema } from '../../schemas/media.ts'
+import {
+  MEDIA_RESPONSES,
+  type MediaParams,
+  MediaParamsSchema,
+  type MediaQuery,
+  MediaQuerySchema
+} from '../../schemas/media.ts'
 import { GatewayError } from '../../src/errors.ts'
 import { MEDIA_ID } from '../../src/media/archive.ts'
 import { MediaStorageError } from '../../src/media/storage.ts'
@@ -40,30 +46,38 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
   const isOwner = (row: MediaRow, request: FastifyRequest) =>
     row.owner === request.caller.userId && (request.caller.named || fastify.allowsAnonymous(request))
 
+  async function answer(
+    request: FastifyRequest<{ Params: MediaParams; Querystring: MediaQuery }>,
+    reply: FastifyReply
+  ) {
+    const { id } = request.params
+    const signed = media.signatures.holds(id, request.query, clock.now())
+    const row = await find(id, (found) => signed || isOwner(found, request))
+    const etag = `"${row.sha256}"`
+    if (isFresh(request.headers['if-none-match'], etag))
+      return reply.code(304).headers({ etag, 'cache-control': CACHE_CONTROL }).send(null)
+    return sendFile(row, etag, request, reply)
+  }
+
+  // Fastify's own HEAD routes run the one for GET, and would read the whole file for its length.
+  const request = { params: MediaParamsSchema, querystring: MediaQuerySchema }
+  fastify.head('/media/:id', { config: { access: 'signed' }, schema: { ...request, hide: true } }, answer)
   fastify.get(
     '/media/:id',
     {
       config: { access: 'signed' },
+      exposeHeadRoute: false,
       schema: {
         operationId: 'getMedia',
         tags: ['media'],
         summary: 'Fetch a picture or video',
         description:
           "The gateway's own copy of a finished picture or video. For its owner, and for whoever has the signed URL that an answer handed out, until that ends.",
-        params: MediaParamsSchema,
-        querystring: MediaQuerySchema,
+        ...request,
         response: { ...MEDIA_RESPONSES, ...errors(400, 401, 403, 404, 416, 429, 500, 503) }
       }
     },
-    async (request, reply) => {
-      const { id } = request.params
-      const signed = media.signatures.holds(id, request.query, clock.now())
-      const row = await find(id, (found) => signed || isOwner(found, request))
-      const etag = `"${row.sha256}"`
-      if (isFresh(request.headers['if-none-match'], etag))
-        return reply.code(304).headers({ etag, 'cache-control': CACHE_CONTROL }).send(null)
-      return sendFile(row, etag, request, reply)
-    }
+    answer
   )
 
   /** Headers go to the reply once there is something to send, so that a failure doesn't carry them. */
@@ -81,14 +95,14 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     // A range of a HEAD means nothing (RFC 9110 section 14.2).
     if (request.method === 'HEAD') {
       if (!(await read(() => media.storage.has(row.storage_key)))) throw expired()
-      return reply.headers({ ...headers, 'content-length': row.bytes }).send()
+      return reply.headers({ ...headers, 'content-length': row.bytes }).send(null)
     }
     const range = rangeOf(request.headers, etag, row.bytes)
     if (range === 'none') {
       reply.header('content-range', `bytes */${row.bytes}`)
       throw new GatewayError('invalid_request_error', 'The range lies outside the file.', { status: 416 })
     }
-    const stream = await read(() => media.storage.open(row.storage_key, range))
+    const stream = await read(() => media.storage.open(row.storage_key, row.bytes, range))
     if (range === undefined)
       return reply.headers({ ...headers, 'content-length': row.bytes }).send(stream as Readable)
     const { start, end } = range

@@ -3,7 +3,7 @@ import { access, constants, mkdir, open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { FileStorage, Visibility } from '@flystorage/file-storage'
 import { LocalStorageAdapter } from '@flystorage/local-fs'
-import { type MediaStorage, storageStep } from './storage.ts'
+import { type MediaStorage, storageStep, wrongSize } from './storage.ts'
 
 /** What the library calls private is 0600 for files and 0700 for folders. */
 const PRIVATE = { visibility: Visibility.PRIVATE, directoryVisibility: Visibility.PRIVATE }
@@ -39,8 +39,18 @@ export function createFileStorage(location: string): MediaStorage {
         },
         abortSignal
       ),
-    open: (key, range) =>
-      storageStep('read', async () => (await open(join(folder, key))).createReadStream(range)),
+    open: (key, size, range) =>
+      storageStep('read', async () => {
+        const file = await open(join(folder, key))
+        try {
+          if ((await file.stat()).size !== size) throw wrongSize()
+        } catch (error) {
+          await file.close()
+          throw error
+        }
+        // Closes the file when it ends, however it ends.
+        return file.createReadStream(range)
+      }),
     has: (key) => storageStep('look', () => files.fileExists(key)),
     remove: (key) => storageStep('remove', () => files.deleteFile(key)),
     removeFolder: (name) => storageStep('remove', () => files.deleteDirectory(name)),

@@ -3,7 +3,7 @@ import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/clien
 import { AwsS3StorageAdapter } from '@flystorage/aws-s3'
 import { FileStorage } from '@flystorage/file-storage'
 import type { MediaLocation } from './location.ts'
-import { type MediaStorage, type S3Credentials, storageStep } from './storage.ts'
+import { type MediaStorage, type S3Credentials, storageStep, wrongSize } from './storage.ts'
 
 const CONNECT_TIMEOUT_MS = 5000
 /** Silence after which a connection counts as dead. A player that pauses for longer asks for the rest again. */
@@ -38,11 +38,14 @@ export function createS3Storage(
         () => files.write(key, bytes, { mimeType, size: bytes.length, abortSignal }),
         abortSignal
       ),
-    open: (key, range) =>
+    open: (key, size, range) =>
       storageStep('read', async () => {
         const Range = range && `bytes=${range.start}-${range.end}`
-        const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: pathOf(key), Range }))
-        return Body as Readable
+        const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: pathOf(key), Range }))
+        const body = answer.Body as Readable
+        if (Number(answer.ContentRange?.split('/')[1] ?? answer.ContentLength) === size) return body
+        body.destroy()
+        throw wrongSize()
       }),
     has: (key) => storageStep('look', () => files.fileExists(key)),
     remove: (key) => storageStep('remove', () => files.deleteFile(key)),

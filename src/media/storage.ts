@@ -18,8 +18,11 @@ export interface MediaStorage {
    * @throws {MediaStorageError} or the signal's reason
    */
   put(key: string, bytes: Buffer, contentType: string, signal?: AbortSignal): Promise<void>
-  /** @throws {MediaStorageError} `missing` when there is no such file */
-  open(key: string, range?: ByteRange): Promise<Readable>
+  /**
+   * @param size of the whole file; one of another size has been cut off or written over, and counts as missing
+   * @throws {MediaStorageError} `missing` when there is no such file
+   */
+  open(key: string, size: number, range?: ByteRange): Promise<Readable>
   has(key: string): Promise<boolean>
   /** Removes a file; one that isn't there is as good as removed. */
   remove(key: string): Promise<void>
@@ -54,6 +57,9 @@ export async function openMediaStorage(
   return createFileStorage(location?.folder ?? join(dataDir, 'media'))
 }
 
+const WRONG_SIZE = 'wrong size'
+const MISSING: ReadonlySet<string> = new Set(['ENOENT', 'NoSuchKey', WRONG_SIZE])
+
 /** A failure of the storage. Says what was tried and the driver's own code, never a key, an address or a header. */
 export class MediaStorageError extends Error {
   /** There is no such file. */
@@ -65,8 +71,13 @@ export class MediaStorageError extends Error {
     super(`media storage: could not ${doing} (${code})`)
     this.name = 'MediaStorageError'
     this.code = code
-    this.missing = code === 'ENOENT' || code === 'NoSuchKey'
+    this.missing = MISSING.has(code)
   }
+}
+
+/** What `open` throws for a file that isn't the one that was put. */
+export function wrongSize(): MediaStorageError {
+  return new MediaStorageError('read', Object.assign(new Error(WRONG_SIZE), { code: WRONG_SIZE }))
 }
 
 /** Runs a step of a driver; its failure becomes one that can be logged, unless the caller's signal was the reason. */

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Dialect, type SqliteDatabase, SqliteDialect } from 'kysely'
+import { type Dialect, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
 import Database from 'libsql'
 
 /**
@@ -24,7 +24,54 @@ export function sqliteDialect(dataDir: string): Dialect {
     database.close()
     throw error
   }
-  return new SqliteDialect({ database: database as unknown as SqliteDatabase })
+  return new SqliteDialect({ database: lockingFirst(database) })
+}
+
+/** Statements that never wait for the lock under which one connection at a time may write. */
+const NO_WRITE = /^\s*(select|commit|rollback|savepoint|release)\b/i
+
+/**
+ * Takes the file's write lock before each write, by `exec`. A prepared statement that waits for it in vain stays open
+ * inside libsql 0.5; SQLite then holds back every later commit of the connection, which believes them done, and drops
+ * them all when the statement is collected. A few seconds of another program's lock would lose what was acknowledged.
+ */
+function lockingFirst(database: Database.Database): SqliteDatabase {
+  const take = () => {
+    database.exec('begin immediate')
+  }
+  function written<T>(write: () => T): T {
+    if (database.inTransaction) return write()
+    take()
+    try {
+      const result = write()
+      database.exec('commit')
+      return result
+    } catch (error) {
+      // After a full disk SQLite has rolled back by itself.
+      if (database.inTransaction) database.exec('rollback')
+      throw error
+    }
+  }
+  return {
+    close: () => database.close(),
+    prepare(sql) {
+      if (/^\s*begin\b/i.test(sql)) {
+        const run = () => {
+          take()
+          return { changes: 0, lastInsertRowid: 0 }
+        }
+        return { reader: false, run, all: () => [], iterate: () => [].values() }
+      }
+      const statement = database.prepare(sql) as unknown as SqliteStatement
+      if (NO_WRITE.test(sql)) return statement
+      return {
+        reader: statement.reader,
+        run: (parameters) => written(() => statement.run(parameters)),
+        all: (parameters) => written(() => statement.all(parameters)),
+        iterate: (parameters) => statement.iterate(parameters)
+      }
+    }
+  }
 }
 
 /**

@@ -73,6 +73,8 @@ t.test('who may continue a conversation', async (t) => {
   t.strictSame([wrongSignature.status, wrongSignature.json.error.type], [403, 'permission_error'])
   t.strictSame(wrongSignature.json, wrongClient.json, 'nothing tells which one was wrong')
   t.equal((await ask({}, { 'x-user-id': 'mallory' })).status, 403, 'a name that is not listed')
+  const stranger = await ask({}, { 'x-user-id': 'alice' })
+  t.strictSame([stranger.status, stranger.json], [404, unknown.json], 'the signature is of no use to others')
   t.equal(gateway.sim.counts['sydney.questions'] ?? 0, 0)
   t.equal((await ask({}, { authorization: `Bearer ${USER}` })).status, 200, 'the signature is the credential')
 })
@@ -233,6 +235,26 @@ t.test('a conversation opened for a first turn is kept even if the turn fails', 
   t.equal((await ask()).status, 200)
   t.equal(sim.counts['sydney.create'], 2, 'no third one')
   t.strictSame(sim.violations, [])
+})
+
+t.test('conversations count against the limit of who creates them', async (t) => {
+  const gateway = await startGateway(t, { whitelist: 'alice conversations=2/h\nbob\n' })
+  const { sim } = gateway
+  const create = (userId: string) => gateway.post('/create_conversation', { userId })
+  t.match((await create('alice')).headers, { ratelimit: /"conversations";r=1;/ })
+  sim.enqueue('create', { status: 403 })
+  const failed = await create('alice')
+  t.ok(failed.status >= 400)
+  t.match(failed.headers, { ratelimit: /"conversations";r=1;/ }, 'one that failed is given back')
+  t.equal((await create('alice')).status, 200)
+  const asked = sim.counts['sydney.create']
+  const refused = await create('alice')
+  t.strictSame(
+    [refused.status, refused.json.error.type, refused.json.error.code],
+    [429, 'rate_limit_error', 'quota_exceeded']
+  )
+  t.equal(sim.counts['sydney.create'], asked, 'the upstream was not asked')
+  t.equal((await create('bob')).status, 200)
 })
 
 t.test('prompt limits', async (t) => {

@@ -30,7 +30,13 @@ const answered = (invocationId: number, more: Partial<AnsweredTurn> = {}): Answe
   invocationId,
   prompt: `question ${invocationId}`,
   tone: 'precise',
-  answer: { message: `answer ${invocationId}`, sources: [], suggestions: ['next?'] },
+  answer: {
+    message: `answer ${invocationId}`,
+    sources: [],
+    suggestions: ['next?'],
+    turns: { used: invocationId + 1, max: 30 },
+    notice: undefined
+  },
   answeredAt: 20 + invocationId,
   state: 'open',
   upstream: { conversationId: 'up', encryptedSignature: `after ${invocationId}` },
@@ -67,7 +73,12 @@ onBothEngines(t, 'a conversation keeps what is stored with it', async (t, { stor
       invocationId: 0,
       prompt: 'question 0',
       tone: 'precise',
-      answer: { message: 'answer 0', sources: [], suggestions: ['next?'] },
+      answer: {
+        message: 'answer 0',
+        sources: [],
+        suggestions: ['next?'],
+        turns: { used: 1, max: 30 }
+      },
       askedAt: 10,
       answeredAt: 20
     },
@@ -75,7 +86,12 @@ onBothEngines(t, 'a conversation keeps what is stored with it', async (t, { stor
       invocationId: 1,
       prompt: 'question 1',
       tone: null,
-      answer: { message: 'answer 1', sources: [], suggestions: ['next?'] },
+      answer: {
+        message: 'answer 1',
+        sources: [],
+        suggestions: ['next?'],
+        turns: { used: 2, max: 30 }
+      },
       askedAt: 11,
       answeredAt: 21
     }
@@ -126,7 +142,13 @@ onBothEngines(t, 'a claim lasts until its own worker gives it back', async (t, {
 onBothEngines(t, 'a turn is answered once', async (t, { store }) => {
   const conversations = createConversationStore(store)
   await conversations.insert(conversation('c'))
-  const other = { message: 'another answer', sources: [], suggestions: [] }
+  const other = {
+    message: 'another answer',
+    sources: [],
+    suggestions: [],
+    turns: undefined,
+    notice: undefined
+  }
 
   await conversations.claim(claim('a'))
   await conversations.unclaimAll('a')
