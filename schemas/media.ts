@@ -36,6 +36,24 @@ export const MediaQuerySchema = Type.Object({
 })
 export type MediaQuery = Static<typeof MediaQuerySchema>
 
+export const MediaHeadersSchema = Type.Object({
+  Range: Type.Optional(
+    Type.String({
+      description: 'The part of the file to send (RFC 9110 section 14).',
+      examples: ['bytes=0-1023']
+    })
+  ),
+  'If-Range': Type.Optional(
+    Type.String({
+      description: 'The `ETag` for which `Range` holds; of another file all is sent.',
+      examples: ['"9f86d081…"']
+    })
+  ),
+  'If-None-Match': Type.Optional(
+    Type.String({ description: 'The `ETag` of a copy that is there already.', examples: ['"9f86d081…"'] })
+  )
+})
+
 const bytes = {
   'image/*': { schema: Type.String({ format: 'binary', examples: ['(the picture)'] }) },
   'video/*': { schema: Type.String({ format: 'binary', examples: ['(the video)'] }) }

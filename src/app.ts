@@ -13,8 +13,8 @@ import metrics from '../plugins/core/metrics.ts'
 import openapi from '../plugins/core/openapi.ts'
 import probes from '../plugins/core/probes.ts'
 import requestIds, { requestId } from '../plugins/core/request-id.ts'
+import retention from '../plugins/core/retention.ts'
 import store from '../plugins/core/store.ts'
-import stubs from '../plugins/core/stubs.ts'
 import tasks from '../plugins/core/tasks.ts'
 import upstream from '../plugins/core/upstream.ts'
 import validation from '../plugins/core/validation.ts'
@@ -97,10 +97,10 @@ export async function buildApp(
     await app.register(upstream)
     await app.register(auth)
     await app.register(media)
-    await app.register(stubs)
     await app.register(tasks)
     await app.register(creations)
     await app.register(idempotency)
+    await app.register(retention)
     await app.register(probes)
     await app.register(info)
     await app.register(studio)

@@ -45,6 +45,12 @@ export function createFailedAttempts({ allowed, windowSeconds, maxAddresses } = 
         if (rejection instanceof RateLimiterRes) return seconds(rejection)
         throw rejection
       }
+    },
+
+    /** Forgets all failures: somebody who was refused may be right by now. */
+    forget(): void {
+      for (const network of known) void limiter.delete(network)
+      known.clear()
     }
   }
 }

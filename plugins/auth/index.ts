@@ -43,7 +43,8 @@ export default fp(
   async (fastify) => {
     const { config, clock, log, store, metrics } = fastify
     const keysOnly = config.AUTH_MODE === 'key'
-    const whitelist = watchWhitelist(config.WHITELIST_FILE, log)
+    const attempts = createFailedAttempts()
+    const whitelist = watchWhitelist(config.WHITELIST_FILE, log, attempts.forget)
     fastify.addHook('onClose', async () => whitelist.stop())
     const keys = createKeyRing({
       store: createKeyStore(store.database),
@@ -59,7 +60,7 @@ export default fp(
       isListed: whitelist.has,
       allowsAnonymous,
       keys,
-      attempts: createFailedAttempts(),
+      attempts,
       clock
     })
     const limits = createLimits({

@@ -9,8 +9,11 @@ export interface WatchedWhitelist {
   stop(): void
 }
 
-/** The whitelist of a file, which is read again when it changes. A file that can't be read keeps the last good list. */
-export function watchWhitelist(path: string, log: FastifyBaseLogger): WatchedWhitelist {
+/**
+ * The whitelist of a file, which is read again when it changes. A file that can't be read keeps the last good list.
+ * @param onChange is told of each new list
+ */
+export function watchWhitelist(path: string, log: FastifyBaseLogger, onChange: () => void): WatchedWhitelist {
   let list: Whitelist = new Map()
 
   function load(content: ReturnType<typeof readTextFile>, atStart: boolean): void {
@@ -26,6 +29,7 @@ export function watchWhitelist(path: string, log: FastifyBaseLogger): WatchedWhi
     try {
       list = parseWhitelist(content.text)
       log.info({ file: path, users: list.size }, 'whitelist loaded')
+      onChange()
     } catch (error) {
       const { message, line } = error as { message: string; line?: number }
       log.error({ file: path, line, problem: message }, `whitelist malformed: ${consequence}`)

@@ -59,7 +59,9 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         signal: gone,
         answer: async () => ({
           status: 200,
-          body: { ...(await fastify.chat.create(caller, AbortSignal.any([gone, fastify.lifecycle.stopping]))) }
+          body: {
+            ...(await fastify.chat.create(caller, AbortSignal.any([gone, fastify.lifecycle.stopping])))
+          }
         })
       })
     }

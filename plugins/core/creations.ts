@@ -91,7 +91,7 @@ export default fp(
   },
   {
     name: 'creations',
-    dependencies: ['config', 'store', 'tasks', 'lifecycle', 'whitelist-auth']
+    dependencies: ['config', 'store', 'tasks', 'lifecycle', 'whitelist-auth', 'webhooks']
   }
 )
 

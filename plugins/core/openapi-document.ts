@@ -112,7 +112,7 @@ const SHOWN: readonly Shown[] = [
     'Say who you are: send an API key, or a whitelisted name in the X-User-Id header.',
     {
       code: 'identity_required',
-      of: [...CREATIONS, 'task']
+      of: [...CREATIONS, 'task', 'media']
     }
   ),
   own(
@@ -139,6 +139,12 @@ const SHOWN: readonly Shown[] = [
     of: ['chat']
   }),
   own('task_unknown', 'invalid_request_error', 'Task not found.', { status: 404, of: ['task'] }),
+  own('media_unknown', 'not_found_error', 'There is no such file.', { of: ['media'] }),
+  own('media_expired', 'not_found_error', 'This file has been removed.', {
+    code: 'media_expired',
+    of: ['media']
+  }),
+  own('range_outside', 'invalid_request_error', 'The range lies outside the file.', { status: 416 }),
   own('turn_in_progress', 'conflict_error', 'A turn of this conversation is under way.', {
     code: 'turn_in_progress'
   }),

@@ -20,7 +20,7 @@ export const WEBHOOKS: Webhooks = {
       tags: ['task'],
       summary: 'A creation has ended',
       description:
-        'Sent to the `webhookUrl` of a creation when it has ended, at least once and in no particular order. Signed as the Standard Webhooks specification says (https://www.standardwebhooks.com): verify the signature over the raw body, and drop ids that you know. Anything but a 2xx within 15 s is tried again, ten times within three days; 307 and 308 are followed, `Retry-After` is obeyed.',
+        'Sent to the `webhookUrl` of a creation when it has ended, at least once and in no particular order. Signed as the Standard Webhooks specification says (https://www.standardwebhooks.com): verify the signature over the raw body, and drop ids that you know. Anything but a 2xx within 15 s is tried again, up to ten attempts over three to four days; 307 and 308 are followed, `Retry-After` is obeyed.',
       parameters: [
         header(
           'webhook-id',

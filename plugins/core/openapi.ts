@@ -33,6 +33,7 @@ export default fp(
           { name: 'image', description: 'Image creation.' },
           { name: 'video', description: 'Video creation.' },
           { name: 'task', description: 'Creations and how far they are.' },
+          { name: 'media', description: "The gateway's own copies of pictures and videos." },
           { name: 'service', description: 'The gateway itself.' }
         ],
         webhooks: WEBHOOKS,

@@ -227,5 +227,5 @@ export default fp(
     fastify.decorate('images', createImageService(fastify))
     fastify.register(routes)
   },
-  { name: 'image', dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'lifecycle'] }
+  { name: 'image', dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'media', 'lifecycle'] }
 )

@@ -42,6 +42,10 @@ export default fp(
       credentials: credentialsOf(config)
     })
     fastify.addHook('onClose', async () => storage.close())
+    if (config.DATABASE_URL !== undefined && location === undefined)
+      log.warn(
+        'media copies are kept in DATA_DIR: gateways that share a database must share that folder, or a MEDIA_STORAGE'
+      )
     // Creations work without copies too, so this stops nothing.
     fastify.addHook('onReady', async () => {
       storage.check().catch((error) => log.error({ err: error }, 'media copies cannot be kept'))

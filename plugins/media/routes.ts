@@ -6,6 +6,7 @@ import fp from 'fastify-plugin'
 import { errors } from '../../schemas/common.ts'
 import {
   MEDIA_RESPONSES,
+  MediaHeadersSchema,
   type MediaParams,
   MediaParamsSchema,
   type MediaQuery,
@@ -74,6 +75,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         description:
           "The gateway's own copy of a finished picture or video. For its owner, and for whoever has the signed URL that an answer handed out, until that ends.",
         ...request,
+        headers: MediaHeadersSchema,
         response: { ...MEDIA_RESPONSES, ...errors(400, 401, 403, 404, 416, 429, 500, 503) }
       }
     },

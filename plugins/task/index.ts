@@ -176,5 +176,5 @@ export default fp(
       fastify.addSchema(schema)
     fastify.register(routes)
   },
-  { name: 'task', dependencies: ['config', 'errors', 'store', 'creations'] }
+  { name: 'task', dependencies: ['config', 'errors', 'store', 'creations', 'media'] }
 )

@@ -142,5 +142,5 @@ export default fp(
     fastify.decorate('videos', createVideoService(fastify))
     fastify.register(routes)
   },
-  { name: 'video', dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'lifecycle'] }
+  { name: 'video', dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'media', 'lifecycle'] }
 )

@@ -432,6 +432,23 @@ export function createTaskStore(store: Store) {
       return rows.map(fromRow)
     },
 
+    /** Tasks that ended before a time, the oldest first. */
+    async endedBefore(before: number, limit: number): Promise<string[]> {
+      const rows = await db
+        .selectFrom('tasks')
+        .select('id')
+        .where('completed_at', '<', before)
+        .orderBy('completed_at')
+        .limit(limit)
+        .execute()
+      return rows.map(({ id }) => id)
+    },
+
+    /** Removes a task that has ended. */
+    async remove(id: string): Promise<void> {
+      await db.deleteFrom('tasks').where('id', '=', id).where('completed_at', 'is not', null).execute()
+    },
+
     /** Makes waiting tasks due at once, when what they waited for has happened. */
     async makeDue(state: 'queued' | 'paused', now: number, kind?: TaskKind): Promise<void> {
       await db

@@ -3,8 +3,8 @@ const MINUTE_MS = 60 * SECOND_MS
 const HOUR_MS = 60 * MINUTE_MS
 
 /**
- * Waits after each failed attempt, in milliseconds: ten attempts within a little more than three days, as the Standard
- * Webhooks specification suggests.
+ * Waits after each failed attempt, in milliseconds: ten attempts over three to four days, as the Standard Webhooks
+ * specification suggests.
  */
 export const RETRY_DELAYS_MS: readonly number[] = [
   5 * SECOND_MS,

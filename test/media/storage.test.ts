@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
+import { loadConfig } from '../../src/config.ts'
 import { type MediaLocation, parseMediaLocation } from '../../src/media/location.ts'
 import { type MediaStorage, MediaStorageError, openMediaStorage } from '../../src/media/storage.ts'
 import { S3_KEY, startS3 } from '../support/s3.ts'
@@ -174,5 +175,29 @@ t.test('MEDIA_STORAGE', async (t) => {
     'https://bucket.s3.amazonaws.com'
   ]) {
     t.equal(parseMediaLocation(setting), undefined, setting)
+  }
+})
+
+t.test('settings of the storage are checked with the others', async (t) => {
+  const location = 's3://media/copies?endpoint=https://s3.test'
+  const keys = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'canary' }
+  t.match(loadConfig({ MEDIA_STORAGE: location, ...keys }), { MEDIA_STORAGE: location, ...keys })
+  t.equal(loadConfig({ MEDIA_STORAGE: location }).AWS_ACCESS_KEY_ID, undefined, 'the machine may have a role')
+  for (const [env, problem] of [
+    [{ MEDIA_STORAGE: 's3://key:canary@media' }, /MEDIA_STORAGE must not hold a user name or password/],
+    [{ MEDIA_STORAGE: 's3://media?secret=canary' }, /MEDIA_STORAGE must be file:\/\/\/folder, or s3:\/\//],
+    [
+      { AWS_SECRET_ACCESS_KEY: 'canary' },
+      /AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are of use together only/
+    ],
+    [{ AWS_ACCESS_KEY_ID: 'canary' }, /AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are of use together only/]
+  ] as const) {
+    try {
+      loadConfig(env)
+      t.fail(JSON.stringify(env))
+    } catch (error) {
+      t.match((error as Error).message, problem)
+      t.notMatch((error as Error).message, /canary/)
+    }
   }
 })

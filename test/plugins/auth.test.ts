@@ -1,7 +1,9 @@
-/** Who may do what: docs/contract.md section 3. */
+/** Who may do what: docs/contract.md section 3. Keys have a file of their own. */
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { createFailedAttempts, networkOf } from '../../plugins/auth/failed-attempts.ts'
+import { createKeyStore } from '../../src/store/key-store.ts'
 import { type Gateway, startGateway, USER } from '../support/gateway.ts'
 
 const image = (gateway: Gateway, headers: Record<string, string> = {}) =>
@@ -11,7 +13,7 @@ const image = (gateway: Gateway, headers: Record<string, string> = {}) =>
 async function within2s(condition: () => Promise<boolean>): Promise<boolean> {
   for (const end = Date.now() + 2500; Date.now() < end; ) {
     if (await condition()) return true
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await new Promise((resolve) => setTimeout(resolve, 100))
   }
   return false
 }
@@ -34,6 +36,11 @@ t.test('names in headers', async (t) => {
     const res = await image(gateway, headers)
     t.strictSame([res.status, status === 200 ? null : res.json.error.code], [status, code], name)
     if (status !== 200) t.equal(res.json.error.type, status === 401 ? 'auth_error' : 'permission_error', name)
+    t.equal(
+      /^Bearer/.test(String(res.headers['www-authenticate'])),
+      status === 401,
+      `${name}: WWW-Authenticate`
+    )
   }
 })
 
@@ -99,6 +106,107 @@ t.test('anonymous callers: ALLOW_ANONYMOUS decides when it is set', async (t) =>
     200,
     'PUBLIC_URL is one of its own names'
   )
+})
+
+t.test('X-Forwarded headers count from proxies that are trusted', async (t) => {
+  const cases: [
+    name: string,
+    trust: string | undefined,
+    forwarded: Record<string, string>,
+    status: number
+  ][] = [
+    ['none trusted: not looked at', undefined, { 'x-forwarded-for': '203.0.113.9' }, 200],
+    ['a trusted one: the client is elsewhere', '127.0.0.1', { 'x-forwarded-for': '203.0.113.9' }, 401],
+    [
+      'a range: the client is elsewhere',
+      '10.0.0.0/8, 127.0.0.0/8',
+      { 'x-forwarded-for': '203.0.113.9' },
+      401
+    ],
+    ['one proxy, by number', '1', { 'x-forwarded-for': '203.0.113.9' }, 401],
+    [
+      'one proxy: what the client itself wrote does not count',
+      '1',
+      { 'x-forwarded-for': '127.0.0.1, 203.0.113.9' },
+      401
+    ],
+    ['no proxy, by number', '0', { 'x-forwarded-for': '203.0.113.9' }, 200],
+    ['another one trusted', '10.0.0.1', { 'x-forwarded-for': '203.0.113.9' }, 200],
+    ['a trusted one, from this machine', '127.0.0.1', { 'x-forwarded-for': '127.0.0.1' }, 200],
+    ['a trusted one, under its public name', '127.0.0.1', { 'x-forwarded-host': 'gateway.example' }, 401],
+    ['none trusted, under a name', undefined, { 'x-forwarded-host': 'gateway.example' }, 200]
+  ]
+  for (const [name, TRUST_PROXY, headers, status] of cases) {
+    const gateway = await startGateway(t, { config: { TRUST_PROXY } })
+    t.equal((await image(gateway, { host: 'localhost:7860', ...headers })).status, status, name)
+  }
+})
+
+t.test('failed authentications are limited for each address', async (t) => {
+  const gateway = await startGateway(t, { config: { TRUST_PROXY: '127.0.0.1' } })
+  const from = (address: string, headers: Record<string, string> = {}) => ({
+    'x-forwarded-for': address,
+    ...headers
+  })
+  const task = (headers: Record<string, string>) => gateway.get('/task/none', headers)
+  const create = (userId: string, address: string) =>
+    gateway.post('/create_conversation', { userId }, from(address))
+  const { key } = await createKeyStore(gateway.app.store.database).create('alice', Date.now(), null)
+
+  const attempts = [
+    () => task(from('203.0.113.1', { 'x-api-key': 'bgw_wrong' })),
+    () => task(from('203.0.113.1', { 'x-user-id': 'mallory' })),
+    () => create('mallory', '203.0.113.1')
+  ]
+  const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => attempts[n % 3]?.()))
+  t.strictSame(new Set(answers.map((answer) => answer?.status)), new Set([401, 403]), 'thirty are answered')
+  const refused = {
+    'a wrong key': await task(from('203.0.113.1', { 'x-api-key': `bgw_${'A'.repeat(43)}` })),
+    'an unlisted name': await task(from('203.0.113.1', { 'x-user-id': 'mallory' })),
+    'a listed name, which may have been guessed': await task(from('203.0.113.1', { 'x-user-id': USER })),
+    'a listed name in the body': await create(USER, '203.0.113.1')
+  }
+  for (const [name, { status, json, headers }] of Object.entries(refused)) {
+    t.strictSame(
+      [status, json.error.type, json.error.code, headers['x-should-retry']],
+      [429, 'rate_limit_error', 'too_many_failed_authentications', 'false'],
+      name
+    )
+    const wait = Number(headers['retry-after'])
+    t.ok(wait >= 1 && wait <= 60, `${name}: Retry-After is ${wait}`)
+  }
+  t.equal((await task(from('203.0.113.1', { 'x-api-key': key }))).status, 404, 'a valid key passes')
+  t.equal((await task(from('203.0.113.2', { 'x-user-id': USER }))).status, 404, 'so does another address')
+
+  for (let n = 0; n < 30; n++) await task(from(`2001:db8:1:2::${n}`, { 'x-user-id': 'mallory' }))
+  t.equal(
+    (await task(from('2001:db8:1:2:ffff::1', { 'x-user-id': USER }))).status,
+    429,
+    'a /64 is one client'
+  )
+  t.equal((await task(from('2001:db8:1:3::1', { 'x-user-id': USER }))).status, 404, 'the next one is another')
+
+  writeFileSync(gateway.whitelistFile, 'mallory\n')
+  t.ok(
+    await within2s(async () => (await create('mallory', '203.0.113.1')).status === 200),
+    'whoever is listed after all is let in at once'
+  )
+})
+
+t.test('the memory for failed authentications is bounded, and short', async (t) => {
+  const attempts = createFailedAttempts({ allowed: 1, windowSeconds: 1, maxAddresses: 2 })
+  for (const address of ['10.0.0.1', '10.0.0.2', '10.0.0.3']) t.equal(await attempts.count(address), 0)
+  t.equal(await attempts.count('10.0.0.1'), 0, 'the oldest was forgotten')
+  t.equal(await attempts.count('10.0.0.3'), 1, 'the latest was not')
+  t.equal(await attempts.waitOf('10.0.0.3'), 1)
+  t.equal(await attempts.waitOf('::ffff:10.0.0.3'), 1, 'written as IPv6')
+  t.ok(await within2s(async () => (await attempts.waitOf('10.0.0.3')) === 0), 'after the window all is well')
+  t.strictSame(['::1', '0:0:0:0:0:0:0:2', '', 'unknown'].map(networkOf), [
+    '0:0:0:0',
+    '0:0:0:0',
+    '',
+    'unknown'
+  ])
 })
 
 t.test('tasks belong to who made them', async (t) => {

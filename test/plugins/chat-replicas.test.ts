@@ -1,5 +1,6 @@
 /** Chat where several gateways share a store, and where the store is not always there. */
 import { join } from 'node:path'
+import { sql } from 'kysely'
 import Database from 'libsql'
 import t, { type Test } from 'tap'
 import { type Answer, type Gateway, startGateway } from '../support/gateway.ts'
@@ -198,4 +199,24 @@ t.test('SQLite can not be written when an answer comes', async (t) => {
     t.strictSame(outcome(await ask(after, 'Hi', 0)), [200, 'true'], how)
     t.equal(sim.counts['sydney.questions'], 1)
   }
+})
+
+t.test('the disk is full when an answer comes', async (t) => {
+  const gateway = await startGateway(t)
+  const identity = await gateway.conversation()
+  const ask = asker(identity)
+  const remove = () =>
+    gateway.delete(`/conversations/${identity.conversationId}`, { 'x-user-id': 'OlivierShi' })
+  const { db } = gateway.app.store.database
+  const pages = (n: number) => sql.raw(`pragma max_page_count = ${n}`).execute(db)
+  const long = 'x'.repeat(16_000)
+  // Fewer than the file has: it stays as it is, and can't grow.
+  await pages(1)
+  t.strictSame(outcome(await ask(gateway, long, 0)), [503, 'store_unavailable'])
+  t.strictSame(outcome(await remove()), [409, 'turn_in_progress'], 'the turn is not over')
+  t.strictSame(outcome(await ask(gateway, long, 0)), [503, 'store_unavailable'])
+  await pages(1_000_000)
+  t.strictSame(outcome(await ask(gateway, long, 0)), [200, 'true'])
+  t.equal(gateway.sim.counts['sydney.questions'], 1)
+  t.equal((await remove()).status, 204)
 })

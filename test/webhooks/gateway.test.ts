@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Ajv } from 'ajv'
+import addFormats from 'ajv-formats'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
 import type { Config } from '../../src/config.ts'
@@ -89,6 +91,15 @@ t.test('the webhook says what the task says, however it ended', async (t) => {
   t.equal(completed?.event.timestamp, task.completedAt)
   t.strictSame(bare(completed?.event.data), bare(task))
   t.ok((completed?.body.length ?? 0) < 20_000)
+
+  const ajv = new Ajv({ strict: false })
+  addFormats.default(ajv)
+  ajv.addSchema((await gateway.get('/openapi.json')).json, 'document')
+  const media = 'document#/webhooks/taskEnded/post/requestBody/content/application~1json'
+  t.equal(ajv.validate(`${media}/schema`, completed?.event), true, 'it is as documented', {
+    errors: ajv.errors
+  })
+  t.equal(ajv.validate(`${media}/schema`, { ...completed?.event, type: 'task.other' }), false)
 
   gateway.sim.set('videoPoll', { neverReady: true })
   const second = await create(gateway, `${receiver.url}/cancelled`, 'more waves')

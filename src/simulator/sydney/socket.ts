@@ -136,6 +136,7 @@ export function serveSocket({ frame, conversations, client, token, behaviour, co
 
   function start(question: Question, conversation: Conversation): void {
     const told = frame.take('turn')
+    frame.count(`asked:${question.prompt}`)
     conversation.busy = true
     conversation.attempts++
     counts.turns++

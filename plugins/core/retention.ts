@@ -1,0 +1,48 @@
+import fp from 'fastify-plugin'
+import { createRetention } from '../../src/jobs/retention.ts'
+import { createDeliveryStore } from '../../src/store/delivery-store.ts'
+import { createIdempotencyStore } from '../../src/store/idempotency-store.ts'
+import { removeExpiredLimits } from '../../src/store/limit-store.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Removes everything that has been kept for long enough. Runs by itself once an hour. */
+    sweep(): Promise<void>
+  }
+}
+
+const DAY_MS = 86_400_000
+
+/** What is kept for how long: docs/contract.md section 4, TASK_RETENTION_DAYS. */
+export default fp(
+  async (fastify) => {
+    const { clock, config, log, media, store } = fastify
+    const keptMs = config.TASK_RETENTION_DAYS * DAY_MS
+    const deliveries = createDeliveryStore(store.database)
+    const keys = createIdempotencyStore(store.database)
+    const retention = createRetention(
+      [
+        {
+          name: 'tasks',
+          async remove(now, limit) {
+            const ids = await store.tasks.endedBefore(now - keptMs, limit)
+            for (const id of ids) {
+              // Its files first: a task that is left is swept again, a file that is left would stay for good.
+              await media.removeOfTask(id)
+              await store.tasks.remove(id)
+            }
+            return ids.length
+          }
+        },
+        { name: 'webhooks', remove: (now, limit) => deliveries.removeEnded(now - keptMs, limit) },
+        { name: 'idempotency keys', remove: keys.removeExpired },
+        { name: 'limits', remove: (now, limit) => removeExpiredLimits(store.database.db, now, limit) }
+      ],
+      { clock, log }
+    )
+    fastify.decorate('sweep', retention.sweep)
+    fastify.addHook('onReady', async () => retention.start())
+    fastify.addHook('preClose', () => retention.close())
+  },
+  { name: 'retention', dependencies: ['config', 'store', 'media'] }
+)

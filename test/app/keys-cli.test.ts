@@ -1,0 +1,185 @@
+/** `bing-gateway keys`, and the commands that use a key. */
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { parseAge } from '../../src/cli-keys.ts'
+import { startSimulator } from '../../src/simulator/index.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { type GatewayProcess, runCli, startProcess } from '../support/process.ts'
+
+const COOKIE = 'simulated-cookie'
+const ISO = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/
+
+/** Runs `bing-gateway` to its end. */
+async function cli(t: Test, env: Record<string, string>, ...args: string[]) {
+  const { child, exited } = runCli(t, args, env)
+  const output = { stdout: '', stderr: '' }
+  child.stdout?.on('data', (chunk) => {
+    output.stdout += chunk
+  })
+  child.stderr?.on('data', (chunk) => {
+    output.stderr += chunk
+  })
+  child.stdin?.end()
+  const code = await exited
+  return { code, ...output, json: () => JSON.parse(output.stdout) }
+}
+
+/** A folder with a whitelist, and the settings that point to it. */
+function settings(t: Test, more: Record<string, string> = {}) {
+  const dir = t.testdir({ 'whitelist.txt': 'alice\nbob\n' })
+  return { DATA_DIR: join(dir, 'data'), WHITELIST_FILE: join(dir, 'whitelist.txt'), ...more }
+}
+
+async function status(gateway: GatewayProcess, key: string): Promise<number> {
+  const { status } = await fetch(`${gateway.url}/task/none`, { headers: { authorization: `Bearer ${key}` } })
+  return status
+}
+
+for (const engine of ['sqlite', 'postgres'] as const) {
+  t.test(`keys are made, used, listed and revoked while a gateway runs on ${engine}`, async (t) => {
+    const sim = await startSimulator({ cookies: [COOKIE] })
+    t.teardown(() => sim.close())
+    const env = settings(t, {
+      AUTH_MODE: 'key',
+      ...(engine === 'postgres' ? { DATABASE_URL: await (await startPostgres(t)).database() } : {})
+    })
+    const gateway = await startProcess(t, {
+      ...env,
+      BING_URL: sim.url,
+      BING_MEDIA_URL: sim.url,
+      BING_CHAT_URL: sim.chatUrl,
+      BING_COOKIE_U: COOKIE
+    })
+
+    const created = await cli(t, env, 'keys', 'create', 'alice', '--expires', '90d', '--json')
+    t.strictSame([created.code, created.stderr], [0, ''])
+    const { id, key, ...rest } = created.json()
+    t.strictSame(Object.keys(rest).sort(), ['expiresAt', 'userId'])
+    t.equal(rest.userId, 'alice')
+    t.match(key, /^bgw_[\w-]{43}$/)
+    t.ok(Math.abs(Date.parse(rest.expiresAt) - Date.now() - 90 * 86_400_000) < 60_000, rest.expiresAt)
+    t.equal(await status(gateway, key), 404, 'it counts at once')
+
+    const client = { BING_GATEWAY_URL: gateway.url, BING_GATEWAY_USER: 'alice' }
+    const asked = await cli(t, { ...client, BING_GATEWAY_KEY: key }, 'chat', 'Hi')
+    t.equal(asked.code, 0, asked.stderr)
+    t.equal((await cli(t, client, 'chat', 'Hi', '--key', key)).code, 0)
+    const without = await cli(t, client, 'chat', 'Hi')
+    t.strictSame([without.code, without.stdout], [1, ''])
+    t.match(without.stderr, /^bing-gateway: An API key is needed/)
+
+    const list = await cli(t, env, 'keys', 'list', '--json')
+    t.strictSame([list.code, list.stderr], [0, ''])
+    t.match(list.json(), [
+      { id, userId: 'alice', createdAt: ISO, expiresAt: rest.expiresAt, revokedAt: null }
+    ])
+    t.strictSame(Object.keys(list.json()[0]), [
+      'id',
+      'userId',
+      'prefix',
+      'createdAt',
+      'expiresAt',
+      'lastUsedAt',
+      'revokedAt'
+    ])
+    t.ok(key.startsWith(list.json()[0].prefix))
+
+    const revoked = await cli(t, env, 'keys', 'revoke', id, '--json')
+    const revokedAt = Date.now()
+    t.equal(revoked.code, 0)
+    t.match(revoked.json(), { id, userId: 'alice', revokedAt: ISO })
+    let seen = await status(gateway, key)
+    while (seen !== 401 && Date.now() - revokedAt < 3000) seen = await status(gateway, key)
+    t.equal(seen, 401)
+    t.ok(Date.now() - revokedAt <= 2000, 'within 2 s')
+    t.strictSame(
+      (await cli(t, env, 'keys', 'revoke', id, '--json')).json(),
+      revoked.json(),
+      'again: the same'
+    )
+    t.notOk(gateway.output().includes(key.slice(10)), 'the key is in no log line')
+  })
+}
+
+t.test('what people see', async (t) => {
+  const env = settings(t)
+  const created = await cli(t, env, 'keys', 'create', 'carol', '--expires', '12h')
+  t.equal(created.code, 0)
+  t.match(created.stdout, /^bgw_[\w-]{43}\n$/, 'the key, alone')
+  t.match(created.stderr, /warning: carol is not on the whitelist/)
+  t.match(created.stderr, /shown this once/)
+  const json = await cli(t, env, 'keys', 'create', 'carol', '--json')
+  t.match(json.stderr, /warning: carol is not on the whitelist/)
+  t.strictSame([json.json().userId, json.json().expiresAt], ['carol', null])
+  const listed = await cli(t, env, 'keys', 'create', 'bob')
+  t.notMatch(listed.stderr, /warning/)
+  const nowhere = { ...env, WHITELIST_FILE: '/nonexistent' }
+  t.match(
+    (await cli(t, nowhere, 'keys', 'create', 'bob')).stderr,
+    /warning: the whitelist .* can't be read \(ENOENT\)/
+  )
+  writeFileSync(env.WHITELIST_FILE, 'bob images=lots\n')
+  t.match(
+    (await cli(t, env, 'keys', 'create', 'bob')).stderr,
+    /warning: the whitelist .* is malformed \(line 1/
+  )
+
+  const list = await cli(t, env, 'keys', 'list')
+  const lines = list.stdout.trimEnd().split('\n')
+  t.match(lines[0], /^ID +USER +KEY +CREATED +EXPIRES +LAST USED +REVOKED$/)
+  t.equal(lines.length, 6)
+  t.notMatch(list.stdout, new RegExp(created.stdout.trim()), 'no key is shown again')
+  const id = lines[1]?.split(' ')[0] as string
+  t.match(
+    (await cli(t, env, 'keys', 'revoke', id)).stdout,
+    new RegExp(`^${id}, a key of carol, is revoked\\.\\n$`)
+  )
+})
+
+t.test('what can not be done is said in one line', async (t) => {
+  const env = settings(t)
+  const cases: [args: string[], more: Record<string, string>, why: RegExp][] = [
+    [['create', 'alice', '--expires', '0d'], {}, /must look like 90d.* above 0/],
+    [['create', 'alice', '--expires', '3 weeks'], {}, /must look like 90d/],
+    [['create', 'alice', '--expires', '-1d'], {}, /must look like 90d/],
+    [['create', 'two words'], {}, /userId/],
+    [['create', '#alice'], {}, /userId/],
+    [['create', ''], {}, /userId/],
+    [['create', 'a'.repeat(129)], {}, /userId/],
+    [['create'], {}, /missing required argument 'userId'/],
+    [['revoke', 'key_none'], {}, /there is no key with the id key_none/],
+    [['list'], { AUTH_MODE: 'open', PORT: 'x' }, /PORT .*; AUTH_MODE /],
+    [
+      ['list'],
+      { DATABASE_URL: 'postgres://u:hidden@127.0.0.1:1/none' },
+      /DATABASE_URL names can't be used \(ECONNREFUSED/
+    ],
+    [['list'], { DATA_DIR: env.WHITELIST_FILE }, /the store in .* can't be used \(\w+\)/]
+  ]
+  const results = await Promise.all(
+    cases.map(async ([args, more, why]) => ({
+      args,
+      why,
+      ...(await cli(t, { ...env, ...more }, 'keys', ...args))
+    }))
+  )
+  for (const { args, why, code, stdout, stderr } of results) {
+    const name = args.join(' ').slice(0, 40)
+    t.strictSame([code, stdout], [1, ''], name)
+    t.match(stderr, why, name)
+    t.match(stderr, /^[^\n]+\n$/, `${name}: one line`)
+    t.notMatch(stderr, /hidden/, name)
+  }
+  t.notOk(existsSync(join(env.DATA_DIR, 'bing-gateway.lock')), 'the folder is not claimed for a gateway')
+})
+
+t.test('ages', async (t) => {
+  t.strictSame(['90d', '12h', '30m', '30s', '0d', '1', 'd', '1.5h', '1w', '1000000d'].map(parseAge), [
+    7_776_000_000,
+    43_200_000,
+    1_800_000,
+    30_000,
+    ...Array(6).fill(undefined)
+  ])
+})
