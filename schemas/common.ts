@@ -109,7 +109,8 @@ export const withHeaders = <T extends TSchema>(schema: T, headers: Record<string
 /** Response header of routes that take an `Idempotency-Key`. */
 export const REPLAYED = {
   'Idempotency-Replayed': StringEnum(['true'] as const, {
-    description: 'There when an earlier request with the same `Idempotency-Key` has brought this answer about.'
+    description:
+      'There when an earlier request with the same `Idempotency-Key` has brought this answer about.'
   })
 }
 

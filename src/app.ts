@@ -87,7 +87,10 @@ export async function buildApp(
         'link',
         'ratelimit',
         'ratelimit-policy',
-        'www-authenticate'
+        'www-authenticate',
+        'etag',
+        'accept-ranges',
+        'content-range'
       ]
     })
     await app.register(openapi)

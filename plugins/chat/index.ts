@@ -42,7 +42,6 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         summary: 'Start a conversation',
         description:
           'Opens a conversation with Bing for a whitelisted user. Keep what comes back: `POST /chatgpt` wants all of it. Many conversations can run at once and never mix.',
-        security: [],
         headers: Type.Object(idempotencyKeyHeader),
         body: Ref(CreateConversationRequestSchema),
         response: {
@@ -77,7 +76,6 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         summary: 'Ask the next question of a conversation',
         description:
           'Turns of one conversation never overlap: a second call while one runs is a 409. A repeat of the last answered turn returns the stored answer, marked `Idempotency-Replayed: true`, and asks Bing nothing, so a client that lost a response can safely send the request again. When the caller goes away, the turn is cancelled and the conversation stays usable.',
-        security: [],
         body: Ref(ChatRequestSchema),
         response: {
           200: withHeaders(Ref(ChatAnswerSchema), {

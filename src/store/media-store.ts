@@ -14,7 +14,10 @@ export interface NewMedia {
   sha256: string
 }
 
-export function mediaRow(media: NewMedia, task: Pick<TaskRow, 'id' | 'owner' | 'completed_at' | 'created_at'>): MediaRow {
+export function mediaRow(
+  media: NewMedia,
+  task: Pick<TaskRow, 'id' | 'owner' | 'completed_at' | 'created_at'>
+): MediaRow {
   return {
     id: media.id,
     task_id: task.id,

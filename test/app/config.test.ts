@@ -55,7 +55,12 @@ t.test('without any variable, the defaults of the schema hold', async (t) => {
 
 t.test('an empty variable counts as not set', async (t) => {
   const empty = Object.fromEntries(settings.map(({ name }, index) => [name, index % 2 === 0 ? '' : '  ']))
-  t.strictSame(loadConfig({ ...empty, DATABASE_URL: ' ' }), loadConfig({}))
+  t.strictSame(
+    loadConfig({ ...empty, DATABASE_URL: ' ' }),
+    { ...loadConfig({}), DEFAULT_LIMITS: '' },
+    'but no limits are a setting'
+  )
+  t.equal(loadConfig({ DEFAULT_LIMITS: ' ' }).DEFAULT_LIMITS, '')
 })
 
 t.test('variables become what they stand for', async (t) => {
@@ -73,6 +78,10 @@ t.test('variables become what they stand for', async (t) => {
     ['BING_CHAT_URL', 'ws://127.0.0.1:7870/sydney/ChatHub', 'ws://127.0.0.1:7870/sydney/ChatHub'],
     ['BING_CHAT_URL', 'wss://bing.example/hub?x=1', 'wss://bing.example/hub?x=1'],
     ['AUTH_MODE', 'whitelist', 'whitelist'],
+    ['AUTH_MODE', 'key', 'key'],
+    ['DEFAULT_LIMITS', 'images=5/h', 'images=5/h'],
+    ['TRUST_PROXY', '10.0.0.0/8, 2001:db8::/32,127.0.0.1', '10.0.0.0/8, 2001:db8::/32,127.0.0.1'],
+    ['TRUST_PROXY', '2', '2'],
     ['CHAT_UPSTREAM', 'sydney', 'sydney'],
     ['LOG_LEVEL', 'silent', 'silent'],
     ['HTTPS_PROXY', 'http://user:pass@proxy.example:3128', 'http://user:pass@proxy.example:3128'],
@@ -113,10 +122,21 @@ t.test('bad values are refused one by one', async (t) => {
     ['IMAGE_CONCURRENCY', '-1', /from 0 /],
     ['POLL_INTERVAL_MS', '1', /from 10 /],
     ['LOG_LEVEL', 'loud', /fatal.*info.*silent/],
-    // Later versions know these; running open, or on another store, would be worse than not starting.
-    ['AUTH_MODE', 'key', /must be whitelist$/],
+    ['AUTH_MODE', 'open', /must be whitelist or key$/],
+    ['DEFAULT_LIMITS', 'images=5', /must look like images=50\/d/],
+    ['DEFAULT_LIMITS', 'pictures=5/d', /for conversations, images, videos$/],
+    ['DEFAULT_LIMITS', 'none', /must look like/],
+    ['TRUST_PROXY', 'yes', /addresses or CIDR ranges .* or the number of proxies/],
+    ['TRUST_PROXY', '10.0.0.0/33', /CIDR/],
+    ['TRUST_PROXY', '10.0.0.1,proxy.example', /CIDR/],
+    ['TRUST_PROXY', '0.0.0.0/0', /CIDR/],
+    ['TRUST_PROXY', '::/0', /CIDR/],
+    ['TRUST_PROXY', '-1', /CIDR/],
+    ['TRUST_PROXY', ',', /CIDR/],
     ['CHAT_UPSTREAM', 'copilot', /must be sydney$/],
-    ['DATABASE_URL', 'postgres://u:p@db.example/gateway', /can't be used: .*SQLite/]
+    ['DATABASE_URL', 'mysql://u:p@db.example/gateway', /starts with postgres or postgresql:\/\/$/],
+    ['MEDIA_STORAGE', 'ftp://media.example', /file:\/\/\/folder, or s3:\/\//],
+    ['WEBHOOK_SECRET', 'whsec_short', /whsec_ and 24 to 64 bytes/]
   ]
   for (const [name, text, why] of cases) {
     const problems = problemsOf({ [name]: text })
@@ -136,7 +156,7 @@ t.test('all bad values are listed in one message, and none is quoted', async (t)
     LOG_LEVEL: 'canary-level',
     AUTH_MODE: 'canary-mode',
     HTTPS_PROXY: 'canary://user:secret@proxy',
-    DATABASE_URL: 'postgres://user:canary@db'
+    DATABASE_URL: 'mysql://user:canary@db'
   }
   const error = t.throws(() => loadConfig({ ...bad, HOST: '0.0.0.0' })) as unknown as ConfigError
   t.ok(error instanceof ConfigError)
@@ -181,7 +201,11 @@ t.test("the README's table has every setting and its default", async (t) => {
 
 t.test('settings of later versions are named', async (t) => {
   t.strictSame(
-    unusedSettings({ DEFAULT_LIMITS: 'images=1/d', WEBHOOK_SECRET: ' ', TASK_RETENTION_DAYS: '3' }),
-    ['DEFAULT_LIMITS', 'TASK_RETENTION_DAYS']
+    unusedSettings({
+      DEFAULT_LIMITS: 'images=1/d',
+      COPILOT_URL: 'https://copilot.example',
+      COPILOT_COOKIE_FILE: ' '
+    }),
+    ['COPILOT_URL']
   )
 })

@@ -10,7 +10,7 @@ t.test('task states', async (t) => {
     for (const state of to) t.ok(taskStates.includes(state), `${from} → ${state}`)
   t.strictSame(taskStates.filter(isTerminal), ['completed', 'failed', 'cancelled'])
   t.notOk(sourcesOf('submitting').includes('submitting'), 'a submit is never entered twice')
-  t.strictSame(sourcesOf('completed'), ['polling'], 'only what was accepted can be completed')
+  t.strictSame(sourcesOf('completed'), ['polling', 'paused'], 'only what was accepted can be completed')
   t.strictSame(
     taskStates.filter((state) => publicStatus(state) === 'processing'),
     ['queued', 'submitting', 'polling', 'paused']

@@ -450,7 +450,9 @@ t.test('a delivery that a command made due again is noticed without being told',
   const { runner } = startRunner(t, store, systemClock)
   runner.start()
   await runner.step()
+  const before = Date.now()
   await webhook(store, receiver.url)
   await receiver.count(1)
-  t.equal(receiver.received.length, 1)
+  // The loop's own longest wait is a minute.
+  t.ok(Date.now() - before < 20_000)
 })

@@ -1,0 +1,214 @@
+/** The store goes away, hangs, is full or can't be written, while callers go on asking. */
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { sql } from 'kysely'
+import Database from 'libsql'
+import t, { type Test } from 'tap'
+import { type Simulator, startSimulator } from '../../src/simulator/index.ts'
+import { COOKIE, type Gateway, startGateway } from '../support/gateway.ts'
+import { call, endOfTask, until } from '../support/http.ts'
+import { type Load, startLoad } from '../support/load.ts'
+import { privatePostgres } from '../support/postgres.ts'
+import { startProcess } from '../support/process.ts'
+
+const ALICE = { 'x-user-id': 'alice' }
+/** Callers are told within this time, in milliseconds, however the store fails. */
+const LONGEST_MS = 15_000
+
+t.jobs = 2
+
+async function simulated(t: Test): Promise<Simulator> {
+  const sim = await startSimulator({ cookies: [COOKIE], behave: { media: { plain: true } } })
+  t.teardown(() => sim.close())
+  return sim
+}
+
+/** What must hold of a load once the store is back. */
+async function nothingLost(t: Test, url: string, sim: Simulator, load: Load): Promise<void> {
+  const unusual = load.replies.filter(({ status, code }) => ![200, 202].includes(status) && code !== 'store_unavailable')
+  t.strictSame(
+    // A repeat of a turn whose answer waits to be stored.
+    unusual.filter(({ code }) => code !== 'turn_in_progress'),
+    [],
+    'every answer is good, or says that the store is away'
+  )
+  for (const { status, code, retryAfter } of load.replies)
+    if (code === 'store_unavailable') t.ok(status === 503 && Number(retryAfter) > 0)
+  const slow = load.replies.filter(({ ms }) => ms > LONGEST_MS)
+  t.strictSame(slow, [], 'nobody waits long')
+  for (const [prompt, taskId] of load.accepted) {
+    const task = await endOfTask(url, taskId, ALICE)
+    t.strictSame([task.status, sim.counts[`received:${prompt}`]], ['completed', 1], prompt)
+  }
+  for (const { credentials, answered } of load.conversations) {
+    const { conversationId } = credentials as { conversationId: string }
+    const { turns } = (await call(`${url}/conversations/${conversationId}`, { headers: ALICE })).json
+    t.strictSame(
+      turns.slice(0, answered.length).map(({ prompt, message }: { prompt: string; message: string }) => ({ prompt, message })),
+      answered,
+      'every answer that a caller got is kept'
+    )
+  }
+  const doubled = Object.entries(sim.counts).filter(([name, n]) => name.startsWith('received:') && n > 1)
+  t.strictSame(doubled, [], 'no prompt was sent twice')
+  const { tasks } = (await call(`${url}/tasks?limit=100`, { headers: ALICE })).json.data
+  for (const { id } of tasks) t.not((await endOfTask(url, id, ALICE)).status, 'processing')
+  t.strictSame(sim.violations, [])
+}
+
+async function probes(url: string): Promise<number[]> {
+  return Promise.all(['/livez', '/readyz', '/health'].map(async (path) => (await call(url + path)).status))
+}
+
+for (const [name, away] of [
+  ['stopped', 'stop'],
+  ['hung', 'pause']
+] as const) {
+  t.test(`PostgreSQL is ${name} for a while under load`, { buffered: true }, async (t) => {
+    const postgres = await privatePostgres(t)
+    const sim = await simulated(t)
+    const config = { DATABASE_URL: await postgres.database(), IMAGE_CONCURRENCY: 0, VIDEO_CONCURRENCY: 0 }
+    // The default lease: an outage that is longer than a lease makes no replica take over from one that lives.
+    const a = await startGateway(t, { sim, config })
+    const b = await startGateway(t, { sim, config, dir: a.dir })
+    const urls = [await a.listen(), await b.listen()]
+    const [one = '', other = ''] = urls
+    t.strictSame(await probes(one), [200, 200, 200])
+
+    const load = await startLoad({ urls, userId: 'alice', everyMs: 100 })
+    await until('some work', () => load.accepted.size > 10)
+    const awayAt = performance.now()
+    if (away === 'stop') await postgres.stop({ immediate: true })
+    else await postgres.pause()
+    await until('not ready', async () => (await call(`${one}/readyz`)).status, (status) => status === 503, LONGEST_MS)
+    t.strictSame((await probes(one)).filter((_, n) => n !== 1), [200, 200], 'it lives')
+    await until('refusals', () => load.replies.some(({ code }) => code === 'store_unavailable'), Boolean, LONGEST_MS)
+    await pause(Math.max(0, 4000 - (performance.now() - awayAt)))
+    const refused = await call(`${one}/create/video`, { body: { query: 'meanwhile' }, headers: ALICE })
+    t.strictSame([refused.status, refused.json.error.code], [503, 'store_unavailable'])
+    t.ok(Number(refused.headers.get('retry-after')) > 0)
+    if (away === 'stop') await postgres.start()
+    else await postgres.resume()
+    const backAt = performance.now()
+    await until('ready', async () => (await call(`${one}/readyz`)).status, (status) => status === 200)
+    const served = load.accepted.size
+    await until('new work', () => load.accepted.size > served + 5)
+    t.ok(performance.now() - backAt < 10_000, `served again after ${Math.round(performance.now() - backAt)} ms`)
+    await load.stop()
+    await nothingLost(t, one, sim, load)
+    await hears(t, sim, one, other)
+    t.notMatch(a.log() + b.log(), /"msg":"a worker has ended/, 'nobody took over from who was alive')
+  })
+}
+
+/** A change that one replica makes reaches who waits at the other. */
+async function hears(t: Test, sim: Simulator, one: string, other: string): Promise<void> {
+  sim.set('poll', { neverReady: true })
+  const { json } = await call(`${one}/create/image`, {
+    body: { query: 'heard' },
+    headers: { ...ALICE, prefer: 'respond-async' }
+  })
+  const { taskId } = json.data
+  const waited = call(`${other}/task/${taskId}`, { headers: { ...ALICE, prefer: 'wait=20' } })
+  await pause(300)
+  const at = performance.now()
+  await call(`${one}/task/${taskId}`, { method: 'DELETE', headers: ALICE })
+  t.equal((await waited).json.data.status, 'cancelled')
+  t.ok(performance.now() - at < 3000, 'heard at once')
+  sim.set('poll', {})
+}
+
+/** Ways in which SQLite itself says that it can't write, on every machine. */
+const sqliteFaults: { name: string; set: (gateway: Gateway) => Promise<void>; clear: (gateway: Gateway) => Promise<void> }[] = [
+  {
+    name: 'full (the file may have no more pages)',
+    async set({ app }) {
+      const { db } = app.store.database
+      const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(db)
+      await sql`pragma max_page_count = ${sql.lit(rows[0]?.page_count ?? 1)}`.execute(db)
+    },
+    async clear({ app }) {
+      await sql`pragma max_page_count = 1073741823`.execute(app.store.database.db)
+    }
+  },
+  {
+    name: 'read-only',
+    async set({ app }) {
+      await sql`pragma query_only = on`.execute(app.store.database.db)
+    },
+    async clear({ app }) {
+      await sql`pragma query_only = off`.execute(app.store.database.db)
+    }
+  }
+]
+
+for (const { name, set, clear } of sqliteFaults) {
+  t.test(`SQLite is ${name} for a while under load`, { buffered: true }, async (t) => {
+    const sim = await simulated(t)
+    const gateway = await startGateway(t, { sim, config: { IMAGE_CONCURRENCY: 0, VIDEO_CONCURRENCY: 0 } })
+    const url = await gateway.listen()
+    const load = await startLoad({ urls: [url], userId: 'alice', everyMs: 40 })
+    await until('some work', () => load.accepted.size > 10)
+    await set(gateway)
+    await until('refusals', () => load.replies.filter(({ code }) => code === 'store_unavailable').length > 20)
+    t.strictSame((await probes(url)).filter((_, n) => n !== 1), [200, 200], 'it lives')
+    await clear(gateway)
+    const served = load.accepted.size
+    await until('new work', () => load.accepted.size > served + 5)
+    await load.stop()
+    await nothingLost(t, url, sim, load)
+    await gateway.app.close()
+    intact(t, gateway.dir)
+  })
+}
+
+function intact(t: Test, dir: string): void {
+  const database = new Database(join(dir, 'bing-gateway.sqlite'))
+  t.strictSame(database.pragma('integrity_check'), [{ integrity_check: 'ok' }])
+  t.strictSame(database.pragma('foreign_key_check'), [])
+  database.close()
+}
+
+// The system's own limit on the size of a file stands for a full disk: writing beyond it fails in the middle of a page.
+// Linux lets it be lifted again from outside; elsewhere the tests above must do.
+if (process.platform === 'linux') {
+  t.test('the disk is full for a while under load', { buffered: true }, async (t) => {
+    const sim = await simulated(t)
+    const dir = mkdtempSync(join(tmpdir(), 'bing-gateway-'))
+    t.teardown(() => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
+    writeFileSync(join(dir, 'whitelist.txt'), 'alice\n')
+    const data = join(dir, 'data')
+    const gateway = await startProcess(t, {
+      BING_URL: sim.url,
+      BING_MEDIA_URL: sim.url,
+      BING_CHAT_URL: sim.chatUrl,
+      BING_COOKIE_U: COOKIE,
+      DATA_DIR: data,
+      WHITELIST_FILE: join(dir, 'whitelist.txt'),
+      POLL_INTERVAL_MS: '20',
+      IMAGE_CONCURRENCY: '0',
+      VIDEO_CONCURRENCY: '0'
+    })
+    const limit = (bytes: number | 'unlimited') => {
+      const { status, stderr } = spawnSync('prlimit', [`--pid=${gateway.child.pid}`, `--fsize=${bytes}:unlimited`])
+      if (status !== 0) throw new Error(`prlimit (package util-linux): ${stderr}`)
+    }
+    const load = await startLoad({ urls: [gateway.url], userId: 'alice', everyMs: 40 })
+    await until('some work', () => load.accepted.size > 10)
+    // One and a half pages more.
+    limit(statSync(join(data, 'bing-gateway.sqlite-wal')).size + 6000)
+    await until('refusals', () => load.replies.filter(({ code }) => code === 'store_unavailable').length > 20)
+    t.strictSame(await probes(gateway.url), [200, 503, 200])
+    limit('unlimited')
+    await until('ready', async () => (await call(`${gateway.url}/readyz`)).status, (status) => status === 200)
+    const served = load.accepted.size
+    await until('new work', () => load.accepted.size > served + 5)
+    await load.stop()
+    await nothingLost(t, gateway.url, sim, load)
+    t.equal(await gateway.end('SIGTERM'), 0)
+    intact(t, data)
+  })
+}
