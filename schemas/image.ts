@@ -62,7 +62,8 @@ export const CreatedImagesSchema = Type.Object(
       examples: ['123e4567-e89b-12d3-a456-426614174000']
     }),
     media: Type.Array(Ref(MediaItemSchema), {
-      description: "The gateway's own copies, in the order of `images`. One that could not be copied is missing."
+      description:
+        "The gateway's own copies, in the order of `images`. One that could not be copied is missing."
     })
   },
   { $id: 'CreatedImages' }

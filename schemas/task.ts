@@ -18,6 +18,12 @@ export const TaskSchema = Type.Object(
       examples: ['completed']
     }),
     prompt: Type.String({ description: 'The text as it was sent.', examples: ['ocean waves at sunset'] }),
+    enhancedPrompt: Type.Optional(
+      Type.String({
+        description: 'What the upstream made of the text, where that differs.',
+        examples: ['ocean waves at sunset, golden light']
+      })
+    ),
     video: Nullable(Type.String(), {
       description: "The upstream's URL of the finished video.",
       examples: ['https://th.bing.com/th/id/OVID.k3Jd9a?pid=videocreator']
@@ -69,7 +75,9 @@ export const TaskResponseSchema = envelope('TaskResponse', TaskSchema, {
 })
 
 export const TaskListQuerySchema = Type.Object({
-  kind: Type.Optional(StringEnum(['image', 'video'] as const, { description: 'Only these.', examples: ['video'] })),
+  kind: Type.Optional(
+    StringEnum(['image', 'video'] as const, { description: 'Only these.', examples: ['video'] })
+  ),
   status: Type.Optional(
     StringEnum(['processing', 'completed', 'failed', 'cancelled'] as const, {
       description: 'Only those that stand like this.',

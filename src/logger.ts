@@ -12,6 +12,8 @@ const SECRET_KEYS = [
   'sec_access_token',
   'BING_COOKIE_U',
   'HTTPS_PROXY',
+  'DATABASE_URL',
+  'WEBHOOK_SECRET',
   'AWS_SECRET_ACCESS_KEY',
   'AWS_SESSION_TOKEN'
 ]

@@ -22,10 +22,7 @@ export interface RunningServer {
  * Builds the app and listens.
  * @throws the reason why it can't: bad settings, an unusable store, an occupied port
  */
-export async function startServer(
-  config: Config,
-  options: AppDependencies = {}
-): Promise<RunningServer> {
+export async function startServer(config: Config, options: AppDependencies = {}): Promise<RunningServer> {
   const app = await buildApp(config, options)
   try {
     // Listening is announced by our own line, which operators and scripts wait for.

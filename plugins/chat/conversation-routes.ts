@@ -45,7 +45,7 @@ export const conversationRoutes: FastifyPluginAsyncTypebox = async (fastify) => 
         description:
           'A conversation of the caller with its answered turns. Its signature is never shown again: only who kept it can go on.',
         params: ConversationParamsSchema,
-        response: { 200: Ref(ConversationDetailsSchema), ...errors(401, 403, 404, 429, 500, 503) }
+        response: { 200: Ref(ConversationDetailsSchema), ...errors(400, 401, 403, 404, 429, 500, 503) }
       }
     },
     async (request) => {
@@ -69,7 +69,7 @@ export const conversationRoutes: FastifyPluginAsyncTypebox = async (fastify) => 
         params: ConversationParamsSchema,
         response: {
           204: Type.Null({ description: 'It is gone.' }),
-          ...errors(401, 403, 404, 409, 429, 500, 503)
+          ...errors(400, 401, 403, 404, 409, 429, 500, 503)
         }
       }
     },

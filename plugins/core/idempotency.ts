@@ -119,7 +119,9 @@ export default fp(
         }
         return (await work.begin?.(bind)) ?? ''
       } catch (error) {
-        await keys.free(id, mine).catch((err) => fastify.log.warn({ err }, 'idempotency key could not be freed'))
+        await keys
+          .free(id, mine)
+          .catch((err) => fastify.log.warn({ err }, 'idempotency key could not be freed'))
         throw error
       }
     }

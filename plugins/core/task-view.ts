@@ -17,6 +17,9 @@ export function toTaskView(task: Task, media: readonly MediaItem[] = []): TaskVi
     prompt: task.prompt,
     video: task.result?.video ?? null,
     ...(task.kind === 'image' && task.result !== null ? { images: task.result.images } : {}),
+    ...(task.result !== null && task.result.prompt !== task.prompt
+      ? { enhancedPrompt: task.result.prompt }
+      : {}),
     ...(task.state === 'completed' ? { media: [...media] } : {}),
     error: error?.message ?? null,
     ...(error === null ? {} : { errorDetail: { type: error.type, code: error.code } }),

@@ -3,7 +3,15 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { enveloped, errors, idempotencyKeyHeader, preferHeader, REPLAYED, Ref, withHeaders } from '../../schemas/common.ts'
+import {
+  enveloped,
+  errors,
+  idempotencyKeyHeader,
+  preferHeader,
+  REPLAYED,
+  Ref,
+  withHeaders
+} from '../../schemas/common.ts'
 import {
   AcceptedImageResponseSchema,
   AcceptedImageSchema,
@@ -34,7 +42,14 @@ declare module 'fastify' {
 }
 
 /** Rules of image creations: what may be asked for, and what becomes of a creation whose caller leaves. */
-export function createImageService({ config, clock, store, taskRunner, creations, lifecycle }: FastifyInstance) {
+export function createImageService({
+  config,
+  clock,
+  store,
+  taskRunner,
+  creations,
+  lifecycle
+}: FastifyInstance) {
   return {
     /**
      * Stores an image creation and starts it.
@@ -156,13 +171,19 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         description:
           'Creates 1 to 4 images and waits for them, which takes seconds to minutes. The creation is a task: a caller that leaves after the prompt was sent finds it under `GET /task/{taskId}`. With `Prefer: respond-async` the answer is the task, at once.',
         consumes: ['application/json', 'application/x-www-form-urlencoded'],
-        headers: Type.Object({ ...preferHeader('`respond-async` (with `wait=N`: after N seconds at the latest)'), ...idempotencyKeyHeader }),
+        headers: Type.Object({
+          ...preferHeader('`respond-async` (with `wait=N`: after N seconds at the latest)'),
+          ...idempotencyKeyHeader
+        }),
         body: Ref(CreateImageRequestSchema),
         response: {
           200: withHeaders(Ref(CreateImageResponseSchema), REPLAYED),
           202: withHeaders(Ref(AcceptedImageResponseSchema), {
             ...REPLAYED,
-            Location: Type.String({ description: 'The task.', examples: ['/task/123e4567-e89b-12d3-a456-426614174000'] }),
+            Location: Type.String({
+              description: 'The task.',
+              examples: ['/task/123e4567-e89b-12d3-a456-426614174000']
+            }),
             'Preference-Applied': Type.String({ examples: ['respond-async'] })
           }),
           ...errors(400, 401, 403, 409, 413, 415, 422, 429, 500, 502, 503, 504)
@@ -196,7 +217,11 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
           const task = await images.within(taskId, prefer.waitMs ?? 0, gone)
           if (task !== undefined) return { status: 200, body: await created(task) }
           const { prompt } = await images.task(taskId)
-          return { status: 202, headers: { location: `/task/${taskId}` }, body: enveloped({ taskId, prompt }) }
+          return {
+            status: 202,
+            headers: { location: `/task/${taskId}` },
+            body: enveloped({ taskId, prompt })
+          }
         }
       })
 
@@ -227,5 +252,8 @@ export default fp(
     fastify.decorate('images', createImageService(fastify))
     fastify.register(routes)
   },
-  { name: 'image', dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'media', 'lifecycle'] }
+  {
+    name: 'image',
+    dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'media', 'lifecycle']
+  }
 )

@@ -3,6 +3,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
 import { errors } from '../../schemas/common.ts'
 import type { Config } from '../../src/config.ts'
+import { baseUrlOf } from '../core/base-url.ts'
+import { encodeCursor } from '../core/page.ts'
 import { toTaskView } from '../core/task-view.ts'
 import { studioPage } from './page.ts'
 import { SCRIPT } from './script.ts'
@@ -42,11 +44,12 @@ function policy({ BING_URL, BING_MEDIA_URL }: Pick<Config, 'BING_URL' | 'BING_ME
 }
 
 const routes: FastifyPluginAsyncTypebox = async (fastify) => {
+  const { config, media, store } = fastify
   fastify.get(
     '/studio',
     {
       helmet: {
-        contentSecurityPolicy: policy(fastify.config),
+        contentSecurityPolicy: policy(config),
         xFrameOptions: { action: 'deny' }
       },
       schema: {
@@ -71,11 +74,26 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     },
     async (request, reply) => {
       const anonymous = fastify.allowsAnonymous(request)
-      const recent = anonymous ? await fastify.store.tasks.list('', { limit: RECENT }) : []
-      const page = studioPage({ recent: recent.map((task) => toTaskView(task)), anonymous })
+      const found = anonymous ? await store.tasks.list('', { limit: RECENT + 1 }) : []
+      const page = found.slice(0, RECENT)
+      const last = page.at(-1)
+      const copies = await media.views(
+        page.map(({ id }) => id),
+        baseUrlOf(request)
+      )
       // It shows what one visitor may see.
       reply.header('cache-control', 'no-store')
-      return reply.type('text/html; charset=utf-8').serializer(String).send(page)
+      return reply
+        .type('text/html; charset=utf-8')
+        .serializer(String)
+        .send(
+          studioPage({
+            recent: page.map((task) => toTaskView(task, copies.get(task.id))),
+            nextCursor: found.length > RECENT && last !== undefined ? encodeCursor(last) : null,
+            anonymous,
+            keysOnly: config.AUTH_MODE === 'key'
+          })
+        )
     }
   )
 }
@@ -85,5 +103,5 @@ export default fp(
   async (fastify) => {
     fastify.register(routes)
   },
-  { name: 'studio', dependencies: ['config', 'errors', 'store', 'whitelist-auth'] }
+  { name: 'studio', dependencies: ['config', 'errors', 'store', 'whitelist-auth', 'media'] }
 )

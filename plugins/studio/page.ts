@@ -32,12 +32,16 @@ const EXAMPLES = [
 export interface StudioPage {
   /** Creations of visitors without a name; empty where those are not allowed. */
   recent: readonly TaskView[]
+  /** Where the page of creations after these begins; null when there is none. */
+  nextCursor: string | null
   /** Whether a visitor needs no name for pictures and video. */
   anonymous: boolean
+  /** AUTH_MODE=key: names alone count for nothing. */
+  keysOnly: boolean
 }
 
 /** The whole studio page. */
-export function studioPage({ recent, anonymous }: StudioPage): string {
+export function studioPage({ recent, nextCursor, anonymous, keysOnly }: StudioPage): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -50,20 +54,21 @@ export function studioPage({ recent, anonymous }: StudioPage): string {
 <style>${new Markup(STYLE)}</style>
 <script>${new Markup(SCRIPT)}</script>
 </head>
-<body>
+<body data-auth="${keysOnly ? 'key' : 'whitelist'}" data-anonymous="${String(anonymous)}">
 <a class="skip" href="#main">Skip to the content</a>
-${header(anonymous)}
+${header(anonymous, keysOnly)}
 <main id="main">
 <noscript><p class="error">This page needs JavaScript. The API works without it: see the <a href="docs">API reference</a>.</p></noscript>
 <div id="actions" role="status"></div>
+<p id="announcer" class="sr" role="status"></p>
 <div class="work">
-${chat()}
+${chat(keysOnly)}
 <div class="create">
 ${images()}
 ${video()}
 </div>
 </div>
-${recentCreations(recent)}
+${recentCreations(recent, nextCursor)}
 </main>
 <footer><p>Answers, pictures and videos come from Bing through your own gateway. Check what matters.</p>
 <p><a href="docs">API reference</a> <a href="openapi.json">OpenAPI document</a></p></footer>
@@ -72,26 +77,46 @@ ${recentCreations(recent)}
 `.text
 }
 
-const header = (anonymous: boolean) => html`<header>
+const header = (anonymous: boolean, keysOnly: boolean) => html`<header>
 <a class="brand" href="studio">${new Markup(ICON.replace('<svg ', '<svg aria-hidden="true" '))}<span>bing-gateway <b>Studio</b></span></a>
 <nav aria-label="On this page"><a href="#chat">Chat</a><a href="#images">Images</a><a href="#video">Video</a><a href="#recent">Recent</a></nav>
 <p id="health" role="status" data-state="idle">Checking</p>
-<div class="identity"><label for="user">User name</label>
-<input id="user" type="text" maxlength="128" autocomplete="username" autocapitalize="none" spellcheck="false" placeholder="from the whitelist" aria-describedby="user-help">
-<span id="user-help" class="sr">${
-  anonymous
-    ? 'A name from the whitelist. Chat needs it; images and video work without.'
-    : 'A name from the whitelist. Everything on this page needs it.'
-}</span></div>
+<div class="identity" role="group" aria-label="Who you are">${keysOnly ? keyField() : nameOrKeyField(anonymous)}
+<span id="user-field" class="who"${!keysOnly && new Markup(' hidden')}><label for="user">User name</label>
+<input id="user" type="text" maxlength="128" autocomplete="username" autocapitalize="none" spellcheck="false" placeholder="for chat" aria-describedby="user-help identity-problem">
+<span id="user-help" class="sr">The name that the API key was made for. Chat needs it.</span></span></div>
 <a class="docs" href="docs">API docs</a>
+<p id="identity-problem" hidden></p>
 </header>`
 
-const chat = () => html`<section id="chat" class="panel" aria-labelledby="chat-title">
+const keyField = () => html`<span class="who"><label for="credential">API key</label>
+<input id="credential" type="password" maxlength="256" autocomplete="off" autocapitalize="none" spellcheck="false" placeholder="bgw_…" aria-describedby="credential-help identity-problem">
+<span id="credential-help" class="sr">Everything on this page needs it. Only this tab keeps it, until it is closed.</span></span>`
+
+const nameOrKeyField = (
+  anonymous: boolean
+) => html`<span class="who"><label for="credential">Name or API key</label>
+<input id="credential" type="text" maxlength="256" autocomplete="username" autocapitalize="none" spellcheck="false" placeholder="from the whitelist" aria-describedby="credential-help identity-problem">
+<span id="credential-help" class="sr">A name from the whitelist, or an API key, which only this tab keeps. ${
+  anonymous ? 'Chat needs it; images and video work without.' : 'Everything on this page needs it.'
+}</span></span>`
+
+const chat = (keysOnly: boolean) => html`<section id="chat" class="panel" aria-labelledby="chat-title">
 <div class="panel-head"><h1 id="chat-title">Chat</h1><span id="chat-turns" class="muted"></span>
 <button type="button" id="chat-new" class="quiet">New conversation</button></div>
+<details id="history"><summary>History</summary>
+<div class="history-body"><div id="history-trouble"></div>
+<p id="history-empty" class="muted" hidden></p>
+<ul id="history-list" aria-label="Past conversations"></ul>
+<button type="button" id="history-more" class="quiet" hidden>Load more</button></div>
+</details>
 <div id="chat-log" role="log" aria-live="polite" aria-label="Conversation" tabindex="0">
 <div id="chat-welcome"><p class="lead">Ask Bing anything</p>
-<p class="muted">Put a user name from the whitelist into the field at the top, then write below or pick a start.</p>
+<p class="muted">${
+  keysOnly
+    ? 'Put your API key and your user name into the fields at the top'
+    : 'Put a name from the whitelist, or an API key, into the field at the top'
+}, then write below or pick a start.</p>
 <div class="chips" role="group" aria-label="Examples">${EXAMPLES.map(
   (text) => html`<button type="button" class="chip" data-ask>${text}</button>`
 )}</div></div>
@@ -103,6 +128,7 @@ const chat = () => html`<section id="chat" class="panel" aria-labelledby="chat-t
 <select id="chat-tone"><option value="balanced">Balanced</option><option value="creative">Creative</option><option value="precise">Precise</option></select>
 <button type="submit" class="primary">Send</button></div>
 </form>
+<p id="chat-closed" class="notice" role="status" hidden></p>
 </section>`
 
 const images = () => html`<section id="images" class="panel" aria-labelledby="images-title">
@@ -118,7 +144,7 @@ const images = () => html`<section id="images" class="panel" aria-labelledby="im
 )}</fieldset>
 <button type="submit" class="primary">Create images</button></div>
 </form>
-<div id="image-result" class="result" aria-live="polite" aria-busy="false"></div>
+<div id="image-result" class="result" tabindex="-1" aria-live="polite" aria-busy="false"></div>
 </section>`
 
 const video = () => html`<section id="video" class="panel" aria-labelledby="video-title">
@@ -132,13 +158,16 @@ const video = () => html`<section id="video" class="panel" aria-labelledby="vide
 )}</fieldset>
 <button type="submit" class="primary">Create video</button></div>
 </form>
-<div id="video-result" class="result" aria-live="polite" aria-busy="false"></div>
+<div id="video-result" class="result" tabindex="-1" aria-live="polite" aria-busy="false"></div>
 </section>`
 
 const recentCreations = (
-  recent: readonly TaskView[]
+  recent: readonly TaskView[],
+  nextCursor: string | null
 ) => html`<section id="recent" aria-labelledby="recent-title">
 <h2 id="recent-title">Recent creations</h2>
 <p id="recent-empty" class="muted"${recent.length > 0 && new Markup(' hidden')}>Nothing here yet. What you create shows up here.</p>
-<div id="recent-list"><ul class="cards">${recent.map(taskCard)}</ul></div>
+<div id="recent-list"><ul class="cards"${nextCursor !== null && html` data-cursor="${nextCursor}"`}>${recent.map(taskCard)}</ul></div>
+<div id="recent-trouble"></div>
+<p class="more"><button type="button" id="recent-more" class="quiet"${nextCursor === null && new Markup(' hidden')}>Load more</button></p>
 </section>`

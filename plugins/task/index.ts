@@ -78,8 +78,11 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         operationId: 'getTask',
         tags: ['task'],
         summary: 'Look at a creation',
-        description: 'Shows a creation of the caller: `processing` until it is `completed`, `failed` or `cancelled`.',
-        headers: Type.Object(preferHeader('`wait=N`: answer when it has ended, after N seconds at the latest')),
+        description:
+          'Shows a creation of the caller: `processing` until it is `completed`, `failed` or `cancelled`.',
+        headers: Type.Object(
+          preferHeader('`wait=N`: answer when it has ended, after N seconds at the latest')
+        ),
         params: TaskParamsSchema,
         response: { 200: Ref(TaskResponseSchema), ...errors(400, 401, 403, 404, 429, 500, 503) }
       }
@@ -89,7 +92,12 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       let task = await own(request.params.taskId, request)
       if (prefer.waitMs !== undefined) {
         applied(reply, prefer)
-        task = await creations.waitFor(task.id, ({ state }) => isTerminal(state), prefer.waitMs, hangUp(reply))
+        task = await creations.waitFor(
+          task.id,
+          ({ state }) => isTerminal(state),
+          prefer.waitMs,
+          hangUp(reply)
+        )
       }
       return enveloped(await viewOf(task, request))
     }
@@ -133,7 +141,9 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
               'text/event-stream': {
                 schema: {
                   type: 'string',
-                  examples: ['event: status\ndata: {"id":"123e4567-e89b-12d3-a456-426614174000","status":"processing",…}\n\n']
+                  examples: [
+                    'event: status\ndata: {"id":"123e4567-e89b-12d3-a456-426614174000","status":"processing",…}\n\n'
+                  ]
                 }
               }
             }

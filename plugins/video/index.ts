@@ -3,7 +3,15 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { enveloped, errors, idempotencyKeyHeader, preferHeader, REPLAYED, Ref, withHeaders } from '../../schemas/common.ts'
+import {
+  enveloped,
+  errors,
+  idempotencyKeyHeader,
+  preferHeader,
+  REPLAYED,
+  Ref,
+  withHeaders
+} from '../../schemas/common.ts'
 import {
   CreatedVideoSchema,
   type CreateVideoRequest,
@@ -100,7 +108,10 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         description:
           'Starts a video and answers with its task. `GET /task/{taskId}` tells when it is finished; that survives a restart of the gateway. When all places are taken, the prompt is sent to Bing as soon as one is free.',
         consumes: ['application/json', 'application/x-www-form-urlencoded'],
-        headers: Type.Object({ ...preferHeader('`wait=N`: answer when it has ended, after N seconds at the latest'), ...idempotencyKeyHeader }),
+        headers: Type.Object({
+          ...preferHeader('`wait=N`: answer when it has ended, after N seconds at the latest'),
+          ...idempotencyKeyHeader
+        }),
         body: Ref(CreateVideoRequestSchema),
         response: {
           200: withHeaders(Ref(CreateVideoResponseSchema), REPLAYED),
@@ -125,7 +136,12 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
           const { id, prompt } = await fastify.videos.submitted(taskId, begun, gone)
           if (prefer.waitMs === undefined) return { status: 200, body: enveloped({ taskId: id, prompt }) }
           applied(reply, prefer)
-          const task = await fastify.creations.waitFor(id, ({ state }) => isTerminal(state), prefer.waitMs, gone)
+          const task = await fastify.creations.waitFor(
+            id,
+            ({ state }) => isTerminal(state),
+            prefer.waitMs,
+            gone
+          )
           const media = (await fastify.media.views([id], baseUrl)).get(id)
           return { status: 200, body: enveloped({ taskId: id, prompt, task: toTaskView(task, media) }) }
         }
@@ -142,5 +158,8 @@ export default fp(
     fastify.decorate('videos', createVideoService(fastify))
     fastify.register(routes)
   },
-  { name: 'video', dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'media', 'lifecycle'] }
+  {
+    name: 'video',
+    dependencies: ['config', 'errors', 'store', 'creations', 'idempotency', 'media', 'lifecycle']
+  }
 )

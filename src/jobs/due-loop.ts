@@ -7,6 +7,13 @@ const LONGEST_TIMER_MS = 60_000
 const LOOP_PAUSE_MS = 1000
 /** Pause of one piece of work that failed because of a defect or of the store (disk full, locked, away). */
 export const STORE_PAUSE_MS = 5000
+/** A database that hung may carry out a claim late, when whoever made it has given it up; so there is a second check. */
+const LATE_CLAIMS_MS = 15_000
+
+interface Waiting {
+  resolve(): void
+  reject(error: unknown): void
+}
 
 export interface DueLoopSettings {
   /** What it drives, for the log. */
@@ -34,7 +41,7 @@ export interface DueLoop {
   readonly closed: boolean
   /** Says that there may be something to do. */
   kick(): void
-  /** Starts everything that is due now. */
+  /** Starts everything that is due now. @throws what the look at the store failed with */
   step(): Promise<void>
   /** Runs one piece of claimed work. Afterwards the loop looks again: there is room for another one. */
   work(id: string, run: () => Promise<void>): Promise<void>
@@ -47,7 +54,12 @@ export function createDueLoop(settings: DueLoopSettings): DueLoop {
   const busy = new Map<string, Promise<void>>()
   const stop = new AbortController()
   let disarm = () => {}
-  let stepping: Promise<void> | undefined
+  let cancelCheck = () => {}
+  let looking = false
+  /** The passes under way; never rejects. */
+  let passing: Promise<void> = Promise.resolve()
+  /** Who waits for the end of a pass that has not begun yet. */
+  let asked: Waiting[] = []
   let again = false
   let closed = false
   let doubtful = false
@@ -61,26 +73,46 @@ export function createDueLoop(settings: DueLoopSettings): DueLoop {
     disarm = clock.timer(Math.min(wait, LONGEST_TIMER_MS), loop.kick)
   }
 
+  function doubt(): void {
+    doubtful = true
+    cancelCheck()
+    if (closed) return
+    cancelCheck = clock.timer(LATE_CLAIMS_MS, () => {
+      doubtful = true
+      loop.kick()
+    })
+  }
+
+  async function look(): Promise<void> {
+    const since = clock.now()
+    if (doubtful) {
+      doubtful = false
+      await settings.reconcile([...busy.keys()])
+    }
+    await settings.pass(loop)
+    if (!again) await arm(since)
+  }
+
   async function passes(): Promise<void> {
+    let waiting: Waiting[] = []
     try {
       do {
         again = false
-        const since = clock.now()
-        if (doubtful) {
-          await settings.reconcile([...busy.keys()])
-          doubtful = false
-        }
-        await settings.pass(loop)
-        if (!again) await arm(since)
+        waiting = asked
+        asked = []
+        await look()
+        for (const { resolve } of waiting) resolve()
       } while (again && !closed)
     } catch (error) {
-      doubtful = true
       log.error({ err: error, loop: name }, 'job loop failed')
       disarm()
       if (!closed) disarm = clock.timer(LOOP_PAUSE_MS, loop.kick)
-      throw error
+      doubt()
+      for (const { reject } of [...waiting, ...asked]) reject(error)
     } finally {
-      stepping = undefined
+      for (const { resolve } of asked) resolve()
+      asked = []
+      looking = false
     }
   }
 
@@ -91,23 +123,27 @@ export function createDueLoop(settings: DueLoopSettings): DueLoop {
     },
     kick() {
       if (closed) return
-      if (stepping === undefined) loop.step().catch(() => {})
-      else again = true
+      // The pass under way may have looked at the store already; one more follows it.
+      again = true
+      if (looking) return
+      looking = true
+      passing = passes()
     },
     async step() {
       if (closed) return
-      if (stepping === undefined) stepping = passes()
-      // The pass under way may have looked at the store already; one more follows it.
-      else again = true
-      await stepping
+      // Not until the loop rests: where there is always something to do, it never does.
+      const seen = new Promise<void>((resolve, reject) => asked.push({ resolve, reject }))
+      loop.kick()
+      await seen
     },
     work(id, run) {
       const running = run()
-        .catch((error) => {
-          // It stays busy for a while, or the next pass would take it up at once, in a tight loop.
-          doubtful = true
+        .catch(async (error) => {
           log.error({ err: error, id, loop: name }, 'job failed')
-          return clock.sleep(STORE_PAUSE_MS, stop.signal).catch(() => {})
+          // It stays busy for a while, or the next pass would take it up at once, in a tight loop.
+          await clock.sleep(STORE_PAUSE_MS, stop.signal).catch(() => {})
+          // Not before: what is busy is not put right.
+          doubt()
         })
         .finally(() => {
           busy.delete(id)
@@ -119,8 +155,9 @@ export function createDueLoop(settings: DueLoopSettings): DueLoop {
     async close() {
       closed = true
       disarm()
+      cancelCheck()
       stop.abort()
-      await stepping?.catch(() => {})
+      await passing
       await Promise.allSettled([...busy.values()])
     }
   }

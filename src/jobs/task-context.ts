@@ -46,7 +46,9 @@ export function createTaskContext(settings: TaskSettings): TaskContext {
   const context: TaskContext = {
     ...settings,
     clientOf: (task) =>
-      (task.kind === 'image' ? settings.image : settings.video) as CreationClient<ImageRequest | VideoRequest>,
+      (task.kind === 'image' ? settings.image : settings.video) as CreationClient<
+        ImageRequest | VideoRequest
+      >,
 
     async move(task, to, patch, options) {
       const moved = await store.move(task.id, to, patch, options)

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import type { Task, TaskKind } from '../store/task-store.ts'
 import type { Changes } from '../store/changes.ts'
+import type { Task, TaskKind } from '../store/task-store.ts'
 import { UpstreamError } from '../upstream/failures.ts'
 import { createDueLoop } from './due-loop.ts'
 import { createTaskContext, type TaskSettings } from './task-context.ts'
@@ -202,7 +202,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
           await context.fail(task, new UpstreamError('outcome-unknown'), { worker: ended })
       }
       await store.release(ended)
-      for (const task of await store.awaitedIn(ended)) 
+      for (const task of await store.awaitedIn(ended))
         await context.fail(task, notSubmitted(), { from: 'queued' })
       loop.kick()
     },

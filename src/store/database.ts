@@ -74,7 +74,9 @@ export async function openStore({
         // SQLite: a number in the file's header that nothing else uses.
         if (engine === 'sqlite') await sql`pragma user_version = 1`.execute(db)
         else {
-          const { rows } = await sql<{ transaction_read_only: string }>`show transaction_read_only`.execute(db)
+          const { rows } = await sql<{ transaction_read_only: string }>`show transaction_read_only`.execute(
+            db
+          )
           return rows[0]?.transaction_read_only === 'off'
         }
         return true

@@ -93,8 +93,12 @@ export function createIdempotencyStore(store: Store) {
         .deleteFrom('idempotency')
         .where('id', '=', id)
         .where('response', 'is', null)
-        .$if('worker' in request, (query) => query.where('worker', '=', (request as { worker: string }).worker))
-        .$if('taskId' in request, (query) => query.where('task_id', '=', (request as { taskId: string }).taskId))
+        .$if('worker' in request, (query) =>
+          query.where('worker', '=', (request as { worker: string }).worker)
+        )
+        .$if('taskId' in request, (query) =>
+          query.where('task_id', '=', (request as { taskId: string }).taskId)
+        )
         .execute()
       changes.announce('idempotency', id)
     },

@@ -168,7 +168,12 @@ export const migrationsFor = (engine: Engine): Record<string, Migration> => ({
 
       // Each question of the job loop has an index that holds just the rows it asks for, so that what a claim costs
       // depends neither on what is finished nor on what waits for later.
-      for (const index of ['tasks_due', 'tasks_of_owner', 'tasks_in_flight_of_owner', 'tasks_last_submit_of_owner'])
+      for (const index of [
+        'tasks_due',
+        'tasks_of_owner',
+        'tasks_in_flight_of_owner',
+        'tasks_last_submit_of_owner'
+      ])
         await schema.dropIndex(index).execute()
       for (const [name, on] of Object.entries({
         tasks_to_look_at: `tasks (due_at) where state in ('polling', 'paused') and worker is null`,
@@ -196,7 +201,9 @@ export const migrationsFor = (engine: Engine): Record<string, Migration> => ({
       // What the last process left behind belongs to a worker that has ended, so that its successor puts it right.
       await sql`insert into workers (id, alive_until, started_at) values ('before-leases', 0, 0)`.execute(db)
       await sql`update tasks set worker = 'before-leases' where state = 'submitting'`.execute(db)
-      await sql`update tasks set waiter = 'before-leases' where state = 'queued' and kind = 'image'`.execute(db)
+      await sql`update tasks set waiter = 'before-leases' where state = 'queued' and kind = 'image'`.execute(
+        db
+      )
     }
   },
   // Tells the other gateways of a change as part of the transaction that makes it, so that no code can forget it and

@@ -137,16 +137,27 @@ export function createTaskStore(store: Store) {
     const change = async (on: Queries) => {
       const row = await on
         .updateTable('tasks')
-        .set({ state: to, worker: to === 'submitting' ? (worker ?? null) : null, waiter: null, ...patchToRow(patch) })
+        .set({
+          state: to,
+          worker: to === 'submitting' ? (worker ?? null) : null,
+          waiter: null,
+          ...patchToRow(patch)
+        })
         .where('id', '=', id)
         .where('state', 'in', sourcesOf(to))
         .$if(from !== undefined, (query) => query.where('state', '=', from as TaskState))
-        .$if(worker !== undefined && to !== 'submitting', (query) => query.where('worker', '=', worker as string))
+        .$if(worker !== undefined && to !== 'submitting', (query) =>
+          query.where('worker', '=', worker as string)
+        )
         .returningAll()
         .executeTakeFirst()
       if (row === undefined) return undefined
       if (refund) await giveBackLimit(on, row)
-      if (media.length > 0) await on.insertInto('media').values(media.map((item) => mediaRow(item, row))).execute()
+      if (media.length > 0)
+        await on
+          .insertInto('media')
+          .values(media.map((item) => mediaRow(item, row)))
+          .execute()
       if (isTerminal(to) && row.webhook_url !== null) await insertDelivery(on, row)
       return row
     }
@@ -209,7 +220,10 @@ export function createTaskStore(store: Store) {
 
   return {
     /** @param alongside what must be stored together with it or not at all */
-    async insert(task: NewTask, alongside?: (tx: Queries) => Promise<{ limitWindow?: number | null }>): Promise<Task> {
+    async insert(
+      task: NewTask,
+      alongside?: (tx: Queries) => Promise<{ limitWindow?: number | null }>
+    ): Promise<Task> {
       const add = async (on: Queries, limitWindow: number | null = null) =>
         on
           .insertInto('tasks')
@@ -273,19 +287,25 @@ export function createTaskStore(store: Store) {
 
     /** Claims tasks to look at, the longest due first. */
     async claimDue(worker: string, now: number, limit: number): Promise<Task[]> {
-      const due = db
-        .selectFrom('tasks')
-        .select('id')
-        .where(LOOKED_AT)
-        .where(UNCLAIMED)
-        .where('due_at', '<=', now)
-        .orderBy('due_at')
-        .limit(limit)
-        .$if(store.engine === 'postgres', (query) => query.forUpdate().skipLocked())
+      // PostgreSQL may run a subquery once for each row, with `skip locked` giving other rows each time, and so more than
+      // the limit; what is materialized runs once.
       const rows = await db
+        .with(
+          (cte) => cte('due').materialized(),
+          (cte) =>
+            cte
+              .selectFrom('tasks')
+              .select('id')
+              .where(LOOKED_AT)
+              .where(UNCLAIMED)
+              .where('due_at', '<=', now)
+              .orderBy('due_at')
+              .limit(limit)
+              .$if(store.engine === 'postgres', (query) => query.forUpdate().skipLocked())
+        )
         .updateTable('tasks')
         .set({ worker })
-        .where('id', 'in', due)
+        .where('id', 'in', (query) => query.selectFrom('due').select('id'))
         .returningAll()
         .execute()
       return rows.map(fromRow).sort((a, b) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
@@ -297,7 +317,13 @@ export function createTaskStore(store: Store) {
      * @param limit 0: no limit
      * @param most how many to claim at once
      */
-    async claimQueued(worker: string, kind: TaskKind, now: number, limit: number, most: number): Promise<Task[]> {
+    async claimQueued(
+      worker: string,
+      kind: TaskKind,
+      now: number,
+      limit: number,
+      most: number
+    ): Promise<Task[]> {
       const [first] = await db
         .selectFrom('tasks')
         .select('id')
@@ -321,10 +347,18 @@ export function createTaskStore(store: Store) {
             .orderBy('due_at')
             .limit(most)
             .execute()
-          return take(tx, worker, oldest.map(({ id }) => id))
+          return take(
+            tx,
+            worker,
+            oldest.map(({ id }) => id)
+          )
         }
         const taken: Task[] = []
-        for (let places = limit - (await countInFlight(kind, tx)); places > 0 && taken.length < most; places--) {
+        for (
+          let places = limit - (await countInFlight(kind, tx));
+          places > 0 && taken.length < most;
+          places--
+        ) {
           const id = await nextInTurn(tx, kind, now)
           if (id === undefined) break
           taken.push(...(await take(tx, worker, [id])))
@@ -414,10 +448,7 @@ export function createTaskStore(store: Store) {
     },
 
     /** An owner's tasks, the newest first, those that come after `after`. */
-    async list(
-      owner: string,
-      { limit, after, kind, states }: TaskFilter
-    ): Promise<Task[]> {
+    async list(owner: string, { limit, after, kind, states }: TaskFilter): Promise<Task[]> {
       const rows = await db
         .selectFrom('tasks')
         .selectAll()

@@ -108,9 +108,14 @@ t.test('one key, one limit, one event: two replicas are one gateway', { buffered
     const { status, completedAt, at } = await waited
     t.equal(status, 'completed')
     t.ok(at - Date.parse(completedAt) < 1000, `told ${at - Date.parse(completedAt)} ms after its end`)
-    const seen = [...(await events).matchAll(/^data: (.*)$/gm)].map(([, data]) => JSON.parse(data as string).status)
+    const seen = [...(await events).matchAll(/^data: (.*)$/gm)].map(
+      ([, data]) => JSON.parse(data as string).status
+    )
     t.strictSame(seen, ['processing', 'completed'])
-    t.notOk(processes.some((replica) => /"loop":"tasks"/.test(replica.output())), 'no loop has failed')
+    t.notOk(
+      processes.some((replica) => /"loop":"tasks"/.test(replica.output())),
+      'no loop has failed'
+    )
 
     sim.set('poll', { neverReady: true })
     const long = await call(`${a}/create/image`, {
@@ -152,7 +157,9 @@ for (const count of [2, 3]) {
       call(`${url}/create/${kind}`, { body: { query }, headers: { ...ALICE, ...headers } })
 
     // Answered before the end.
-    const { json: conversation } = await call(`${victim.url}/create_conversation`, { body: { userId: 'alice' } })
+    const { json: conversation } = await call(`${victim.url}/create_conversation`, {
+      body: { userId: 'alice' }
+    })
     const turn = { ...conversation, prompt: 'My name is Ada.', invocationId: 0 }
     const answered = await call(`${victim.url}/chatgpt`, { body: turn })
     t.equal(answered.status, 200)
@@ -168,7 +175,10 @@ for (const count of [2, 3]) {
       accepted.push([`image ${n}`, image.json.data.taskId], [`video ${n}`, video.json.data.taskId])
     }
     const keyed = { 'idempotency-key': 'shared' }
-    const lost = attempt(`${victim.url}/create/image`, { body: { query: 'keyed' }, headers: { ...ALICE, ...keyed } })
+    const lost = attempt(`${victim.url}/create/image`, {
+      body: { query: 'keyed' },
+      headers: { ...ALICE, ...keyed }
+    })
     await until('the keyed image at Bing', () => received(sim, 'keyed') === 1)
     const joined = create(next, 'image', 'keyed', keyed)
     const joinedToo = create(last, 'image', 'keyed', keyed)
@@ -195,16 +205,20 @@ for (const count of [2, 3]) {
         headers: { ...ALICE, 'idempotency-key': 'between' }
       })
     ]
-    await until('both prompts at Bing', () => received(sim, 'between image') + received(sim, 'between video') === 2)
+    await until(
+      'both prompts at Bing',
+      () => received(sim, 'between image') + received(sim, 'between video') === 2
+    )
     const repeated = create(last, 'video', 'between video', { 'idempotency-key': 'between' })
 
     await victim.end('SIGKILL')
     const killedAt = performance.now()
     sim.set('submit', {})
     sim.set('videoSubmit', {})
-    t.strictSame((await Promise.all([lost, unanswered, unopened, ...between])).map(({ status }) => status), [
-      0, 0, 0, 0, 0
-    ])
+    t.strictSame(
+      (await Promise.all([lost, unanswered, unopened, ...between])).map(({ status }) => status),
+      [0, 0, 0, 0, 0]
+    )
 
     const meanwhile = await call(`${next}/chatgpt`, { body: second })
     t.strictSame([meanwhile.status, meanwhile.json.error.code], [409, 'turn_in_progress'], 'its lease stands')
@@ -221,7 +235,10 @@ for (const count of [2, 3]) {
     t.equal(received(sim, 'keyed'), 1)
 
     const unknown = await repeated
-    t.ok(performance.now() - killedAt < TAKE_OVER_MS, `taken over after ${Math.round(performance.now() - killedAt)} ms`)
+    t.ok(
+      performance.now() - killedAt < TAKE_OVER_MS,
+      `taken over after ${Math.round(performance.now() - killedAt)} ms`
+    )
     t.strictSame([unknown.status >= 500, unknown.json.error.code], [true, 'outcome_unknown'])
     const { tasks } = (await call(`${last}/tasks?limit=100`, { headers: ALICE })).json.data
     const betweens = tasks.filter(({ prompt }: { prompt: string }) => prompt.startsWith('between'))
@@ -236,7 +253,10 @@ for (const count of [2, 3]) {
       ]
     )
     t.equal(received(sim, 'between image') + received(sim, 'between video'), 2, 'nobody sends them again')
-    t.notOk(tasks.some(({ status }: { status: string }) => status === 'processing'), 'every task has ended')
+    t.notOk(
+      tasks.some(({ status }: { status: string }) => status === 'processing'),
+      'every task has ended'
+    )
 
     t.equal((await opened).status, 200, 'a key without a task is free again')
     const again = await until(

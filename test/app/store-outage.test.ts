@@ -18,17 +18,22 @@ const ALICE = { 'x-user-id': 'alice' }
 /** Callers are told within this time, in milliseconds, however the store fails. */
 const LONGEST_MS = 15_000
 
+/** One small picture a creation: it is the store that is under load. */
+const BEHAVE = { media: { plain: true }, poll: { images: 1 } }
+
 t.jobs = 2
 
 async function simulated(t: Test): Promise<Simulator> {
-  const sim = await startSimulator({ cookies: [COOKIE], behave: { media: { plain: true } } })
+  const sim = await startSimulator({ cookies: [COOKIE], behave: BEHAVE })
   t.teardown(() => sim.close())
   return sim
 }
 
 /** What must hold of a load once the store is back. */
 async function nothingLost(t: Test, url: string, sim: Simulator, load: Load): Promise<void> {
-  const unusual = load.replies.filter(({ status, code }) => ![200, 202].includes(status) && code !== 'store_unavailable')
+  const unusual = load.replies.filter(
+    ({ status, code }) => ![200, 202].includes(status) && code !== 'store_unavailable'
+  )
   t.strictSame(
     // A repeat of a turn whose answer waits to be stored.
     unusual.filter(({ code }) => code !== 'turn_in_progress'),
@@ -47,7 +52,9 @@ async function nothingLost(t: Test, url: string, sim: Simulator, load: Load): Pr
     const { conversationId } = credentials as { conversationId: string }
     const { turns } = (await call(`${url}/conversations/${conversationId}`, { headers: ALICE })).json
     t.strictSame(
-      turns.slice(0, answered.length).map(({ prompt, message }: { prompt: string; message: string }) => ({ prompt, message })),
+      turns
+        .slice(0, answered.length)
+        .map(({ prompt, message }: { prompt: string; message: string }) => ({ prompt, message })),
       answered,
       'every answer that a caller got is kept'
     )
@@ -78,14 +85,28 @@ for (const [name, away] of [
     const [one = '', other = ''] = urls
     t.strictSame(await probes(one), [200, 200, 200])
 
-    const load = await startLoad({ urls, userId: 'alice', everyMs: 100 })
+    const load = await startLoad({ urls, userId: 'alice', everyMs: 200 })
     await until('some work', () => load.accepted.size > 10)
     const awayAt = performance.now()
     if (away === 'stop') await postgres.stop({ immediate: true })
     else await postgres.pause()
-    await until('not ready', async () => (await call(`${one}/readyz`)).status, (status) => status === 503, LONGEST_MS)
-    t.strictSame((await probes(one)).filter((_, n) => n !== 1), [200, 200], 'it lives')
-    await until('refusals', () => load.replies.some(({ code }) => code === 'store_unavailable'), Boolean, LONGEST_MS)
+    await until(
+      'not ready',
+      async () => (await call(`${one}/readyz`)).status,
+      (status) => status === 503,
+      LONGEST_MS
+    )
+    t.strictSame(
+      (await probes(one)).filter((_, n) => n !== 1),
+      [200, 200],
+      'it lives'
+    )
+    await until(
+      'refusals',
+      () => load.replies.some(({ code }) => code === 'store_unavailable'),
+      Boolean,
+      LONGEST_MS
+    )
     await pause(Math.max(0, 4000 - (performance.now() - awayAt)))
     const refused = await call(`${one}/create/video`, { body: { query: 'meanwhile' }, headers: ALICE })
     t.strictSame([refused.status, refused.json.error.code], [503, 'store_unavailable'])
@@ -93,10 +114,17 @@ for (const [name, away] of [
     if (away === 'stop') await postgres.start()
     else await postgres.resume()
     const backAt = performance.now()
-    await until('ready', async () => (await call(`${one}/readyz`)).status, (status) => status === 200)
+    await until(
+      'ready',
+      async () => (await call(`${one}/readyz`)).status,
+      (status) => status === 200
+    )
     const served = load.accepted.size
     await until('new work', () => load.accepted.size > served + 5)
-    t.ok(performance.now() - backAt < 10_000, `served again after ${Math.round(performance.now() - backAt)} ms`)
+    t.ok(
+      performance.now() - backAt < 10_000,
+      `served again after ${Math.round(performance.now() - backAt)} ms`
+    )
     await load.stop()
     await nothingLost(t, one, sim, load)
     await hears(t, sim, one, other)
@@ -118,11 +146,15 @@ async function hears(t: Test, sim: Simulator, one: string, other: string): Promi
   await call(`${one}/task/${taskId}`, { method: 'DELETE', headers: ALICE })
   t.equal((await waited).json.data.status, 'cancelled')
   t.ok(performance.now() - at < 3000, 'heard at once')
-  sim.set('poll', {})
+  sim.set('poll', BEHAVE.poll)
 }
 
 /** Ways in which SQLite itself says that it can't write, on every machine. */
-const sqliteFaults: { name: string; set: (gateway: Gateway) => Promise<void>; clear: (gateway: Gateway) => Promise<void> }[] = [
+const sqliteFaults: {
+  name: string
+  set: (gateway: Gateway) => Promise<void>
+  clear: (gateway: Gateway) => Promise<void>
+}[] = [
   {
     name: 'full (the file may have no more pages)',
     async set({ app }) {
@@ -150,11 +182,15 @@ for (const { name, set, clear } of sqliteFaults) {
     const sim = await simulated(t)
     const gateway = await startGateway(t, { sim, config: { IMAGE_CONCURRENCY: 0, VIDEO_CONCURRENCY: 0 } })
     const url = await gateway.listen()
-    const load = await startLoad({ urls: [url], userId: 'alice', everyMs: 40 })
+    const load = await startLoad({ urls: [url], userId: 'alice', everyMs: 100 })
     await until('some work', () => load.accepted.size > 10)
     await set(gateway)
     await until('refusals', () => load.replies.filter(({ code }) => code === 'store_unavailable').length > 20)
-    t.strictSame((await probes(url)).filter((_, n) => n !== 1), [200, 200], 'it lives')
+    t.strictSame(
+      (await probes(url)).filter((_, n) => n !== 1),
+      [200, 200],
+      'it lives'
+    )
     await clear(gateway)
     const served = load.accepted.size
     await until('new work', () => load.accepted.size > served + 5)
@@ -193,17 +229,24 @@ if (process.platform === 'linux') {
       VIDEO_CONCURRENCY: '0'
     })
     const limit = (bytes: number | 'unlimited') => {
-      const { status, stderr } = spawnSync('prlimit', [`--pid=${gateway.child.pid}`, `--fsize=${bytes}:unlimited`])
+      const { status, stderr } = spawnSync('prlimit', [
+        `--pid=${gateway.child.pid}`,
+        `--fsize=${bytes}:unlimited`
+      ])
       if (status !== 0) throw new Error(`prlimit (package util-linux): ${stderr}`)
     }
-    const load = await startLoad({ urls: [gateway.url], userId: 'alice', everyMs: 40 })
+    const load = await startLoad({ urls: [gateway.url], userId: 'alice', everyMs: 100 })
     await until('some work', () => load.accepted.size > 10)
     // One and a half pages more.
     limit(statSync(join(data, 'bing-gateway.sqlite-wal')).size + 6000)
     await until('refusals', () => load.replies.filter(({ code }) => code === 'store_unavailable').length > 20)
     t.strictSame(await probes(gateway.url), [200, 503, 200])
     limit('unlimited')
-    await until('ready', async () => (await call(`${gateway.url}/readyz`)).status, (status) => status === 200)
+    await until(
+      'ready',
+      async () => (await call(`${gateway.url}/readyz`)).status,
+      (status) => status === 200
+    )
     const served = load.accepted.size
     await until('new work', () => load.accepted.size > served + 5)
     await load.stop()

@@ -5,7 +5,10 @@ import t from 'tap'
 import { type Gateway, startGateway, USER } from '../support/gateway.ts'
 
 const ALICE = { 'x-user-id': 'alice' }
-const keyed = (key: string, headers: Record<string, string> = ALICE) => ({ ...headers, 'idempotency-key': key })
+const keyed = (key: string, headers: Record<string, string> = ALICE) => ({
+  ...headers,
+  'idempotency-key': key
+})
 
 /** POSTs over a real socket and hangs up after a while. */
 async function hangUpAfter(ms: number, url: string, body: object, headers: object): Promise<void> {
@@ -61,7 +64,11 @@ for (const { name, path, body, headers } of routes) {
   t.test(`${name}: another body is refused`, async (t) => {
     const gateway = await startGateway(t)
     await gateway.post(path, { ...body, extra: 1 }, keyed('k', headers))
-    const { status, json, headers: sent } = await gateway.post(path, { ...body, extra: 2 }, keyed('k', headers))
+    const {
+      status,
+      json,
+      headers: sent
+    } = await gateway.post(path, { ...body, extra: 2 }, keyed('k', headers))
     t.match([status, json.error], [422, { type: 'invalid_request_error', code: 'idempotency_key_reused' }])
     t.equal(sent['x-should-retry'], 'false')
     t.equal(sent['idempotency-replayed'], undefined)
@@ -148,7 +155,11 @@ t.test('while it runs, a repeat that does not wait gets the same task', async (t
   gateway.sim.set('poll', { readyAfterMs: 300 })
   const first = gateway.post('/create/image', { query: 'a fox' }, keyed('k'))
   await pause(100)
-  const async = await gateway.post('/create/image', { query: 'a fox' }, { ...keyed('k'), prefer: 'respond-async' })
+  const async = await gateway.post(
+    '/create/image',
+    { query: 'a fox' },
+    { ...keyed('k'), prefer: 'respond-async' }
+  )
   t.equal(async.status, 202)
   const { status, json, text } = await first
   t.equal(status, 202, 'the first answer that is given is the answer')

@@ -26,18 +26,44 @@ t.test('tasks and their media go after their time, with everything that hangs on
   t.equal((await gateway.get(`/task/${old.taskId}`, ALICE)).status, 200, 'nothing is old yet')
 
   const now = Date.now()
-  await db.updateTable('tasks').set({ completed_at: now - 2 * DAY_MS - 60_000 }).where('id', '=', old.taskId).execute()
-  await db.updateTable('tasks').set({ completed_at: now - 2 * DAY_MS + 60_000 }).where('id', '=', young.taskId).execute()
-  await db.updateTable('tasks').set({ created_at: now - 9 * DAY_MS }).where('id', '=', running.taskId).execute()
-  await db.updateTable('idempotency').set({ expires_at: now - 1 }).where('task_id', '=', old.taskId).execute()
-  await db.updateTable('limits').set({ window_ends: now - 1 }).execute()
+  await db
+    .updateTable('tasks')
+    .set({ completed_at: now - 2 * DAY_MS - 60_000 })
+    .where('id', '=', old.taskId)
+    .execute()
+  await db
+    .updateTable('tasks')
+    .set({ completed_at: now - 2 * DAY_MS + 60_000 })
+    .where('id', '=', young.taskId)
+    .execute()
+  await db
+    .updateTable('tasks')
+    .set({ created_at: now - 9 * DAY_MS })
+    .where('id', '=', running.taskId)
+    .execute()
+  await db
+    .updateTable('idempotency')
+    .set({ expires_at: now - 1 })
+    .where('task_id', '=', old.taskId)
+    .execute()
+  await db
+    .updateTable('limits')
+    .set({ window_ends: now - 1 })
+    .execute()
   await app.sweep()
 
   t.equal((await gateway.get(`/task/${old.taskId}`, ALICE)).status, 404)
   t.notOk(existsSync(files(old.taskId)), 'its files are gone')
-  t.equal((await gateway.get(new URL(old.media[0].url).pathname + new URL(old.media[0].url).search)).status, 404)
+  t.equal(
+    (await gateway.get(new URL(old.media[0].url).pathname + new URL(old.media[0].url).search)).status,
+    404
+  )
   t.equal((await gateway.get(`/task/${young.taskId}`, ALICE)).json.data.media.length, young.images.length)
-  t.equal((await gateway.get(`/task/${running.taskId}`, ALICE)).status, 200, 'what runs is kept, however old it is')
+  t.equal(
+    (await gateway.get(`/task/${running.taskId}`, ALICE)).status,
+    200,
+    'what runs is kept, however old it is'
+  )
   t.equal((await db.selectFrom('idempotency').selectAll().execute()).length, 1)
   t.equal((await db.selectFrom('limits').selectAll().execute()).length, 0)
   t.equal((await db.selectFrom('media').selectAll().where('task_id', '=', old.taskId).execute()).length, 0)

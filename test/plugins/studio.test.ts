@@ -121,13 +121,75 @@ t.test('labels and names', async (t) => {
   t.ok(dom.querySelector('a[href="docs"]'))
 })
 
+t.test('who is here', async (t) => {
+  const fields = async (config: NonNullable<Parameters<typeof startGateway>[1]>['config']) => {
+    const { status, dom } = await page(await startGateway(t, { config }))
+    t.equal(status, 200)
+    const labels = dom
+      .querySelectorAll('.who')
+      .filter((field) => !field.hasAttribute('hidden'))
+      .map((field) => [
+        field.querySelector('label')?.textContent,
+        field.querySelector('input')?.getAttribute('type')
+      ])
+    return {
+      labels,
+      help: dom.querySelector('#credential-help')?.textContent,
+      ...dom.querySelector('body')?.attributes
+    }
+  }
+  t.match(await fields({}), {
+    labels: [['Name or API key', 'text']],
+    help: /images and video work without/,
+    'data-auth': 'whitelist',
+    'data-anonymous': 'true'
+  })
+  t.match(await fields({ ALLOW_ANONYMOUS: false }), {
+    labels: [['Name or API key', 'text']],
+    help: /Everything on this page needs it/,
+    'data-anonymous': 'false'
+  })
+  t.match(await fields({ AUTH_MODE: 'key', ALLOW_ANONYMOUS: true }), {
+    labels: [
+      ['API key', 'password'],
+      ['User name', 'text']
+    ],
+    help: /Only this tab keeps it/,
+    'data-auth': 'key',
+    'data-anonymous': 'false'
+  })
+})
+
+t.test(
+  'a task tells what Bing made of the prompt, since a page that follows it sees nothing else',
+  async (t) => {
+    const gateway = await startGateway(t)
+    const query = 'a red boat'
+    const { enhancedPrompt } = await gateway.ended(
+      (await gateway.post('/create/image', { query }, { ...HERE, prefer: 'respond-async' })).json.data.taskId,
+      HERE
+    )
+    t.match(enhancedPrompt, /^a red boat, ./)
+    const waited = (await gateway.post('/create/image', { query }, HERE)).json.data
+    t.equal(waited.prompt, enhancedPrompt)
+    gateway.sim.set('poll', { enhanced: 'none' })
+    const { taskId } = (await gateway.post('/create/image', { query }, HERE)).json.data
+    t.notOk('enhancedPrompt' in (await gateway.ended(taskId, HERE)))
+  }
+)
+
 t.test('prompts from the store are text, whatever they hold', async (t) => {
   const gateway = await startGateway(t)
   await keep(gateway, { prompt: NASTY, images: [`https://th.bing.com/th/id/OIG.x?a="onload='b'&pid=ImgGn`] })
   const { dom, text } = await page(gateway)
   t.equal(dom.querySelector('.card-prompt')?.textContent, NASTY)
   t.equal(dom.querySelectorAll('script').length, 1)
-  t.strictSame(Object.keys(dom.querySelector('.card img')?.attributes ?? {}), ['loading', 'alt', 'src'])
+  t.strictSame(Object.keys(dom.querySelector('.card img')?.attributes ?? {}), [
+    'loading',
+    'decoding',
+    'alt',
+    'src'
+  ])
   t.notOk(text.includes('<script>alert(1)'))
   t.notOk(text.includes("onerror='"))
 })
@@ -167,19 +229,87 @@ t.test('recent creations', async (t) => {
     )
     t.strictSame(
       dom.querySelectorAll('.card img').map((image) => image.getAttribute('src')),
-      made.json.data.images
+      made.json.data.media.map(({ url }: { url: string }) => url.replace(`http://${HERE.host}/`, ''))
     )
     t.ok(dom.querySelector('#recent-empty')?.hasAttribute('hidden'))
   })
 
-  await t.test('are twelve at most', async (t) => {
+  await t.test('are twelve at most; the page says where the others begin', async (t) => {
     const gateway = await startGateway(t)
-    for (let n = 0; n < 14; n++) await keep(gateway, { images: [] })
-    t.equal((await page(gateway)).dom.querySelectorAll('.card').length, 12)
+    const shown = async () => {
+      const { dom, headers } = await page(gateway)
+      t.equal(headers.link, undefined)
+      return {
+        cards: dom.querySelectorAll('.card').map((card) => card.getAttribute('data-task')),
+        cursor: dom.querySelector('.cards')?.getAttribute('data-cursor'),
+        hidden: dom.querySelector('#recent-more')?.hasAttribute('hidden')
+      }
+    }
+    const ids: string[] = []
+    for (let n = 0; n < 12; n++) ids.push(await keep(gateway, { images: [] }))
+    t.match(await shown(), { cursor: undefined, hidden: true })
+    for (let n = 0; n < 2; n++) ids.push(await keep(gateway, { images: [] }))
+    const { cards, cursor, hidden } = await shown()
+    t.strictSame([cards.length, hidden], [12, false])
+    const others = await gateway.get(`/tasks?limit=12&cursor=${cursor}`, HERE)
+    t.strictSame(
+      [...cards, ...others.json.data.tasks.map(({ id }: { id: string }) => id)].sort(),
+      [...ids].sort()
+    )
+    t.equal(others.json.data.nextCursor, null)
+  })
+
+  await t.test('can be cancelled while they are in progress', async (t) => {
+    const gateway = await startGateway(t)
+    gateway.sim.set('videoPoll', { neverReady: true })
+    await gateway.post('/create/video', { query: NASTY }, HERE)
+    await keep(gateway, { images: [] })
+    const { dom } = await page(gateway)
+    t.strictSame(
+      dom
+        .querySelectorAll('[data-cancel]')
+        .map((button) => [
+          button.getAttribute('aria-label'),
+          button.closest('.card')?.getAttribute('data-status')
+        ]),
+      [[`Cancel: ${NASTY}`, 'processing']]
+    )
+  })
+
+  await t.test("are shown from the gateway's copies, with their sizes", async (t) => {
+    const gateway = await startGateway(t, { config: { PUBLIC_URL: 'https://gateway.example/bing' } })
+    const { media } = (
+      await gateway.post('/create/image', { query: 'a red boat', aspect: 'LANDSCAPE' }, HERE)
+    ).json.data
+    t.match(media[0].url, /^https:\/\/gateway\.example\/bing\/media\//)
+    const { dom } = await page(gateway)
+    const pictures = dom.querySelectorAll('.card img')
+    t.strictSame(
+      pictures.map((picture) => [picture.getAttribute('width'), picture.getAttribute('height')]),
+      Array(4).fill(['1792', '1024'])
+    )
+    const addresses = pictures.map((picture) => picture.getAttribute('src') ?? '')
+    for (const name of ['.preview a', '.download']) {
+      t.strictSame(
+        dom.querySelectorAll(name).map((link) => link.getAttribute('href')),
+        addresses
+      )
+    }
+    for (const address of addresses) {
+      t.match(address, /^media\/[\w-]+\?exp=\d+&sig=[\w-]+$/, 'of the origin that the page came from')
+      const file = await gateway.get(`/${address}`, { host: 'elsewhere.example' })
+      t.strictSame([file.status, file.headers['content-type']], [200, media[0].contentType])
+    }
   })
 
   const closed: [string, Parameters<typeof startGateway>[1], Record<string, string>][] = [
     ['where visitors need a name', { config: { ALLOW_ANONYMOUS: false } }, HERE],
+    ['where visitors need a key', { config: { AUTH_MODE: 'key' } }, HERE],
+    [
+      'where visitors need a key, whatever ALLOW_ANONYMOUS says',
+      { config: { AUTH_MODE: 'key', ALLOW_ANONYMOUS: true } },
+      HERE
+    ],
     ['in a container', { config: { HOST: '0.0.0.0' } }, HERE],
     ['under a foreign host name', {}, { host: 'rebound.example' }],
     ["from another site's link", {}, { ...HERE, 'sec-fetch-site': 'cross-site' }]

@@ -38,7 +38,8 @@ t.test('lists show the own tasks, page by page', async (t) => {
   await video(gateway, "bob's", as('bob'))
   t.equal((await gateway.post('/create/image', { query: 'a fox' }, ALICE)).status, 200)
 
-  const list = async (query = '', headers: Record<string, string> = ALICE) => (await gateway.get(`/tasks${query}`, headers)).json.data
+  const list = async (query = '', headers: Record<string, string> = ALICE) =>
+    (await gateway.get(`/tasks${query}`, headers)).json.data
   const all = await list()
   t.equal(all.tasks.length, 4)
   t.equal(all.nextCursor, null)
@@ -58,7 +59,11 @@ t.test('lists show the own tasks, page by page', async (t) => {
   t.match(String(first.headers.link), `cursor=${nextCursor}`)
   const rest = await list(`?limit=3&cursor=${nextCursor}`)
   t.strictSame([rest.tasks.map(({ prompt }: { prompt: string }) => prompt), rest.nextCursor], [['v0'], null])
-  t.equal((await list(`?cursor=${nextCursor}`, as('bob'))).tasks.length, 0, "a cursor opens nobody else's list")
+  t.equal(
+    (await list(`?cursor=${nextCursor}`, as('bob'))).tasks.length,
+    0,
+    "a cursor opens nobody else's list"
+  )
 
   for (const [query, param] of [
     ['limit=0', 'limit'],
@@ -108,7 +113,9 @@ t.test('cancelling what is being submitted', async (t) => {
   t.equal(task?.state, 'submitting')
   t.equal((await gateway.delete(`/task/${task?.id}`, ALICE)).json.data.status, 'cancelled')
   t.strictSame([(await call).status, (await call).json.data.taskId], [200, task?.id])
-  await until(async () => app.taskRunner !== undefined && (await app.store.tasks.ofWorker(app.worker.id)).length === 0)
+  await until(
+    async () => app.taskRunner !== undefined && (await app.store.tasks.ofWorker(app.worker.id)).length === 0
+  )
   t.equal((await gateway.ended(task?.id as string, ALICE)).status, 'cancelled')
   t.equal(sim.counts['received:hasty'], 1)
 })
@@ -194,7 +201,11 @@ t.test('Prefer: respond-async', async (t) => {
   t.match(await gateway.ended(taskId, ALICE), { kind: 'image', status: 'completed', images: { length: 1 } })
 
   sim.set('poll', { readyAfterMs: 50 })
-  const quick = await gateway.post('/create/image', { query: 'quick' }, { ...ALICE, prefer: 'respond-async; wait=20' })
+  const quick = await gateway.post(
+    '/create/image',
+    { query: 'quick' },
+    { ...ALICE, prefer: 'respond-async; wait=20' }
+  )
   t.match([quick.status, quick.json.data.images], [200, { length: 4 }], 'what is ready in time is the answer')
   t.equal(quick.headers['preference-applied'], 'respond-async, wait=20')
 
@@ -212,7 +223,9 @@ t.test('a caller who was given the task may leave before it is submitted', async
   gateway.sim.set('poll', { readyAfterMs: 150 })
   const ids: string[] = []
   for (const query of ['one', 'two', 'three'])
-    ids.push((await gateway.post('/create/image', { query }, { ...ALICE, prefer: 'respond-async' })).json.data.taskId)
+    ids.push(
+      (await gateway.post('/create/image', { query }, { ...ALICE, prefer: 'respond-async' })).json.data.taskId
+    )
   for (const id of ids) t.equal((await gateway.ended(id, ALICE)).status, 'completed')
 })
 

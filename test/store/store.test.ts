@@ -68,15 +68,22 @@ onBothEngines(t, 'tasks move only along the table', async (t, { store }) => {
   }
 })
 
-onBothEngines(t, 'a move can be tied to who claimed the task, and to where it stood', async (t, { store }) => {
-  const tasks = createTaskStore(store)
-  await tasks.insert(video('x'))
-  const [claimed] = await tasks.claimQueued('w1', 'video', 1000, 3, 10)
-  t.strictSame([claimed?.state, claimed?.worker], ['submitting', 'w1'])
-  t.equal(await tasks.move('x', 'polling', {}, { worker: 'w2' }), undefined)
-  t.equal(await tasks.move('x', 'failed', {}, { from: 'queued' }), undefined)
-  t.match(await tasks.move('x', 'polling', { dueAt: 5 }, { worker: 'w1' }), { state: 'polling', worker: null })
-})
+onBothEngines(
+  t,
+  'a move can be tied to who claimed the task, and to where it stood',
+  async (t, { store }) => {
+    const tasks = createTaskStore(store)
+    await tasks.insert(video('x'))
+    const [claimed] = await tasks.claimQueued('w1', 'video', 1000, 3, 10)
+    t.strictSame([claimed?.state, claimed?.worker], ['submitting', 'w1'])
+    t.equal(await tasks.move('x', 'polling', {}, { worker: 'w2' }), undefined)
+    t.equal(await tasks.move('x', 'failed', {}, { from: 'queued' }), undefined)
+    t.match(await tasks.move('x', 'polling', { dueAt: 5 }, { worker: 'w1' }), {
+      state: 'polling',
+      worker: null
+    })
+  }
+)
 
 onBothEngines(t, 'a task keeps what is stored with it', async (t, { store }) => {
   const tasks = createTaskStore(store)
@@ -118,10 +125,16 @@ onBothEngines(t, 'what is due is claimed once, the longest due first', async (t,
   t.strictSame(await ids('w2', 40, 10), ['a'])
   await tasks.release('w2', ['c'])
   t.strictSame(await ids('w3', 99, 10), ['a'], 'all but those that are still worked on')
-  t.strictSame((await tasks.ofWorker('w2')).map(({ id }) => id), ['c'])
+  t.strictSame(
+    (await tasks.ofWorker('w2')).map(({ id }) => id),
+    ['c']
+  )
   t.strictSame(await tasks.overdue(100, 10), [], 'who is being looked at is not late')
   await tasks.release('w1')
-  t.strictSame((await tasks.overdue(100, 10)).map(({ id }) => id), ['b'])
+  t.strictSame(
+    (await tasks.overdue(100, 10)).map(({ id }) => id),
+    ['b']
+  )
   t.equal(await tasks.countInFlight('video'), 3)
   t.equal(await tasks.countInFlight('image'), 0)
   t.equal(await tasks.countProcessing(), 3)
@@ -178,8 +191,14 @@ onBothEngines(t, 'choosing from a long queue does not depend on its length', asy
   const rows = (state: 'queued' | 'completed', from: number) =>
     Array.from({ length: 500 }, (_, n) => ({ ...row, id: `${state} ${from + n}`, state, submitted_at: n }))
   for (let n = 0; n < 20; n++) {
-    await store.db.insertInto('tasks').values(rows('completed', n * 500)).execute()
-    await store.db.insertInto('tasks').values(rows('queued', n * 500)).execute()
+    await store.db
+      .insertInto('tasks')
+      .values(rows('completed', n * 500))
+      .execute()
+    await store.db
+      .insertInto('tasks')
+      .values(rows('queued', n * 500))
+      .execute()
   }
   const startedAt = performance.now()
   t.equal((await tasks.claimQueued('w', 'video', 5000, 3, 10)).length, 3)
@@ -213,7 +232,16 @@ onBothEngines(t, 'what a task ends with is stored in one piece', async (t, { sto
     }))
   }
   const media = [
-    { id: 'm', position: 0, storageKey: 'done/0', contentType: 'video/mp4', bytes: 9, width: 1, height: 2, sha256: 's' }
+    {
+      id: 'm',
+      position: 0,
+      storageKey: 'done/0',
+      contentType: 'video/mp4',
+      bytes: 9,
+      width: 1,
+      height: 2,
+      sha256: 's'
+    }
   ]
   await tasks.claimQueued('w', 'video', 2000, 0, 1)
   await tasks.move('done', 'polling', {})
@@ -282,7 +310,10 @@ t.test("which errors are the store's", async (t) => {
   t.ok(isStoreFault({ code: 'SQLITE_ERROR', message: 'cannot rollback - no transaction is active' }))
   t.notOk(isStoreFault({ code: 'SQLITE_ERROR', message: 'no such table: x' }))
   t.notOk(isStoreFault({ code: 'SQLITE_CONSTRAINT_PRIMARYKEY' }), 'a broken rule is a defect')
-  t.notOk(isStoreFault(Object.assign(new Error('x'), { code: 'ECONNREFUSED' })), 'nor is it any refused connection')
+  t.notOk(
+    isStoreFault(Object.assign(new Error('x'), { code: 'ECONNREFUSED' })),
+    'nor is it any refused connection'
+  )
   t.notOk(isStoreFault(new TypeError('x')))
   t.notOk(isStoreFault(undefined))
 })

@@ -198,7 +198,11 @@ t.test('what 0.1.0 left behind goes on', async (t) => {
     clientId: '914737307668569',
     conversationSignature: SIGNATURE
   }
-  const replayed = await gateway.post('/chatgpt', { ...credentials, prompt: 'My name is Ada.', invocationId: 0 })
+  const replayed = await gateway.post('/chatgpt', {
+    ...credentials,
+    prompt: 'My name is Ada.',
+    invocationId: 0
+  })
   t.strictSame([replayed.status, replayed.json.message], [200, message])
   t.equal(replayed.headers['idempotency-replayed'], 'true')
   const next = await gateway.post('/chatgpt', { ...credentials, prompt: 'What is my name?', invocationId: 1 })

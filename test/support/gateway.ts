@@ -63,6 +63,8 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
   const whitelistFile = join(dir, 'whitelist.txt')
   writeFileSync(whitelistFile, options.whitelist ?? `${USER}\nalice\nbob\n`)
   const sim = options.sim ?? (await startSimulator({ cookies: [COOKIE], ...options.simulator }))
+  // Every finished creation is copied; drawing each film anew would take most of a test's time.
+  if (options.sim === undefined) sim.set('media', { plain: true })
   const lines: string[] = []
   const destination = new Writable({
     write(chunk, _encoding, done) {

@@ -50,7 +50,8 @@ export async function until<T>(
   for (;;) {
     const answer = await ask()
     if (right(answer)) return answer
-    if (performance.now() > end) throw new Error(`${what}: not within ${ms} ms; last: ${JSON.stringify(answer)}`)
+    if (performance.now() > end)
+      throw new Error(`${what}: not within ${ms} ms; last: ${JSON.stringify(answer)}`)
     await new Promise((resolve) => setTimeout(resolve, 25))
   }
 }
@@ -59,14 +60,23 @@ export async function until<T>(
 export type SeenTask = any
 
 /** A task as the gateway shows it to a caller. */
-export async function taskAt(url: string, taskId: string, headers: Record<string, string> = {}): Promise<SeenTask> {
+export async function taskAt(
+  url: string,
+  taskId: string,
+  headers: Record<string, string> = {}
+): Promise<SeenTask> {
   const reply = await call(`${url}/task/${taskId}`, { headers })
   if (reply.status !== 200) throw new Error(`GET /task/${taskId} answered ${reply.status}: ${reply.text}`)
   return reply.json.data
 }
 
 /** Waits until a task has ended, and returns it. */
-export function endOfTask(url: string, taskId: string, headers?: Record<string, string>, ms?: number): Promise<SeenTask> {
+export function endOfTask(
+  url: string,
+  taskId: string,
+  headers?: Record<string, string>,
+  ms?: number
+): Promise<SeenTask> {
   return until(
     `the end of task ${taskId}`,
     () => taskAt(url, taskId, headers),

@@ -54,7 +54,15 @@ export async function startLoad({ urls, userId, everyMs, name = 'load' }: LoadSe
     const ms = performance.now() - began - at
     const status = reply?.status ?? 0
     const code = status >= 400 ? reply?.json.error.code : null
-    replies.push({ path, prompt, status, code, retryAfter: reply?.headers.get('retry-after') ?? null, at, ms })
+    replies.push({
+      path,
+      prompt,
+      status,
+      code,
+      retryAfter: reply?.headers.get('retry-after') ?? null,
+      at,
+      ms
+    })
     return reply
   }
 

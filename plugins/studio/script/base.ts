@@ -1,12 +1,12 @@
-/** Elements, requests and failures; what the other parts of the page's script stand on. */
-export const BASE = String.raw`
+/** Elements and storage; what the other parts of the page's script stand on. */
+export const BASE = `
 const $ = (id) => document.getElementById(id)
 
 // Text only ever becomes a text node or an attribute; there is no way to pass HTML.
 function h(tag, props, ...children) {
   const element = document.createElement(tag)
   for (const [name, value] of Object.entries(props || {})) {
-    if (value === undefined || value === false) continue
+    if (value === undefined || value === null || value === false) continue
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value)
     else element.setAttribute(name, value === true ? '' : value)
   }
@@ -23,76 +23,64 @@ function httpUrl(address) {
 const external = (url, props, ...children) =>
   h('a', { href: url, target: '_blank', rel: 'noopener noreferrer', ...props }, ...children)
 
-const memory = {
-  get(key) {
-    try { return JSON.parse(localStorage.getItem('bing-gateway.' + key)) } catch { return null }
-  },
-  set(key, value) {
-    try { localStorage.setItem('bing-gateway.' + key, JSON.stringify(value)) } catch { /* private window */ }
+// What a private window refuses to keep is asked for again.
+function memoryIn(storage) {
+  return {
+    get(key) {
+      try { return storage().getItem('bing-gateway.' + key) || '' } catch { return '' }
+    },
+    set(key, value) {
+      try {
+        if (value === '') storage().removeItem('bing-gateway.' + key)
+        else storage().setItem('bing-gateway.' + key, value)
+      } catch { /* asked for again */ }
+    }
   }
 }
+const browserMemory = memoryIn(() => localStorage)
+const tabMemory = memoryIn(() => sessionStorage)
 
-const user = () => $('user').value.trim()
+const rest = (ms, signal) => new Promise((resolve) => {
+  const timer = setTimeout(resolve, ms)
+  if (signal) signal.addEventListener('abort', () => { clearTimeout(timer); resolve() }, { once: true })
+})
 
-class ApiError extends Error {
-  constructor(message, details) {
-    super(message)
-    Object.assign(this, { status: 0, code: null, type: null, requestId: null, canRetry: true }, details)
-  }
+// For whoever can't see that something has changed.
+function say(words) {
+  $('announcer').textContent = words
 }
 
-async function api(method, path, { body, as = user() } = {}) {
-  const headers = { accept: 'application/json' }
-  if (body !== undefined) headers['content-type'] = 'application/json'
-  if (/^[\x21-\xff][\x20-\xff]*$/.test(as)) headers['x-user-id'] = as
-  else if (as !== '' && path !== 'create_conversation' && path !== 'chatgpt')
-    throw new ApiError('This user name holds characters that a request header cannot carry.', { canRetry: false })
-  let response
-  try {
-    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) })
-  } catch {
-    throw new ApiError('The gateway cannot be reached. Is it still running?', { code: 'unreachable' })
-  }
-  const answer = await response.json().catch(() => undefined)
-  if (response.ok && answer !== undefined) return answer
-  const { message, code = null, type = null } = (answer && answer.error) || {}
-  if (code === 'not_whitelisted') $('user').setAttribute('aria-invalid', 'true')
-  throw new ApiError(message || 'The gateway gave an answer that this page cannot read.', {
-    status: response.status,
-    code,
-    type,
-    requestId: response.headers.get('x-request-id'),
-    canRetry: response.headers.get('x-should-retry') !== 'false'
-  })
+function localTime(element) {
+  const at = new Date(element.dateTime)
+  element.title = at.toLocaleString()
+  element.textContent = at.toDateString() === new Date().toDateString()
+    ? at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
+    : at.toLocaleDateString([], { day: 'numeric', month: 'short' })
+  return element
 }
 
-function errorCard(error, retry) {
-  const known = error instanceof ApiError ? error : new ApiError('This page has a defect: ' + error.message)
-  const facts = [
-    known.status ? h('span', {}, 'HTTP ' + known.status) : undefined,
-    known.code || known.type ? h('code', {}, known.code || known.type) : undefined,
-    known.requestId ? h('span', {}, 'Request ', h('code', {}, known.requestId)) : undefined
-  ]
-  return h('div', { class: 'error', role: 'alert' },
-    h('p', { class: 'error-message' }, known.message),
-    facts.some(Boolean) && h('p', { class: 'error-facts' }, facts),
-    retry && known.canRetry && h('button', { type: 'button', class: 'quiet', onclick: retry }, 'Try again'))
-}
+const timeOf = (datetime) => localTime(h('time', { datetime }))
 
 // Announces its label once; the running seconds are for the eye only.
 function waiting(label) {
   const seconds = h('span', { class: 'seconds', 'aria-hidden': 'true' }, '0 s')
   const text = h('span', {}, label)
-  const element = h('div', { class: 'waiting' },
-    h('p', {}, text, seconds),
-    h('div', { class: 'bar', role: 'progressbar', 'aria-label': label }))
+  const bar = h('div', { class: 'bar', role: 'progressbar', 'aria-label': label })
+  const element = h('div', { class: 'waiting' }, h('p', {}, text, seconds), bar)
   const began = Date.now()
   const timer = setInterval(() => {
     const passed = Math.round((Date.now() - began) / 1000)
     seconds.textContent = passed < 60 ? passed + ' s' : Math.floor(passed / 60) + ' min ' + (passed % 60) + ' s'
     if (!element.isConnected && passed > 2) clearInterval(timer)
   }, 1000)
-  return { element, say(words) { if (text.textContent !== words) text.textContent = words } }
+  return {
+    element,
+    say(words) {
+      if (text.textContent === words) return
+      text.textContent = words
+      bar.setAttribute('aria-label', words)
+    }
+  }
 }
 
 // One call at a time per form; the button stays focusable.
@@ -114,33 +102,5 @@ function onSubmit(form, run) {
   form.addEventListener('keydown', (event) => {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit()
   })
-}
-
-const SERVICES = { sydney: 'Chat', 'image-creator': 'Images', 'video-creator': 'Video' }
-
-// What a person must do stands above everything else; one line for all services that wait for the same.
-function showActions(upstreams) {
-  const waiting = new Map()
-  for (const { name, action } of upstreams)
-    if (action) waiting.set(action, [...(waiting.get(action) || []), SERVICES[name] || name])
-  const words = [...waiting].map(([action, names]) => names.join(', ') + ': ' + action)
-  const list = $('actions')
-  if (words.join() === [...list.children].map((item) => item.textContent).join()) return
-  list.replaceChildren(...words.map((text) => h('p', { class: 'notice' }, text)))
-}
-
-async function showHealth() {
-  const pill = $('health')
-  let state = 'bad'
-  let text = 'Gateway not reachable'
-  try {
-    const { cookie, session, upstreams } = (await api('GET', 'health', { as: '' })).data
-    const isWell = upstreams.every((upstream) => !upstream.action)
-    state = cookie !== 'set' || !isWell ? 'bad' : session === 'active' ? 'good' : 'idle'
-    text = cookie !== 'set' ? 'No cookie set' : !isWell ? 'Needs your attention' : session === 'active' ? 'Signed in to Bing' : 'Ready'
-    showActions(upstreams)
-  } catch { /* said by the text */ }
-  pill.dataset.state = state
-  if (pill.textContent !== text) pill.textContent = text
 }
 `

@@ -1,6 +1,9 @@
 /** The chat: one conversation at a time, its credentials kept in this tab's memory only. */
 export const CHAT = `
 let conversation = null
+// By id: what was begun in this tab, and so can be gone on with.
+const begun = new Map()
+let asking = new AbortController()
 
 function bubble(who, ...content) {
   const element = h('div', { class: 'bubble ' + who }, h('span', { class: 'sr' }, who === 'me' ? 'You:' : 'Bing:'), ...content)
@@ -11,10 +14,26 @@ function bubble(who, ...content) {
 }
 
 function startOver() {
+  asking.abort()
   conversation = null
   $('chat-log').querySelectorAll('.bubble, .error').forEach((element) => element.remove())
   $('chat-welcome').hidden = false
   $('chat-turns').textContent = ''
+  letAsk()
+}
+
+// The place to write in, or why there is none.
+function letAsk(obstacle = '') {
+  $('chat-form').hidden = obstacle !== ''
+  $('chat-closed').hidden = obstacle === ''
+  $('chat-closed').textContent = obstacle
+}
+
+// A conversation belongs to whoever began it.
+function leaveChat() {
+  startOver()
+  begun.clear()
+  closeHistory()
 }
 
 function showAnswer(answer) {
@@ -32,30 +51,43 @@ function showAnswer(answer) {
 
 const chip = (text) => h('button', { type: 'button', class: 'chip', onclick: () => ask(text) }, text)
 
+function clearErrors() {
+  $('chat-log').querySelectorAll('.error').forEach((element) => element.remove())
+}
+
 function askForName(prompt) {
-  const field = $('user')
+  const isKey = here.key !== '' || keysOnly()
+  const field = $(isKey && here.key !== '' ? 'user' : 'credential')
   field.setAttribute('aria-invalid', 'true')
   field.focus()
   $('chat-prompt').value = prompt
-  $('chat-log').querySelectorAll('.error').forEach((element) => element.remove())
-  $('chat-log').append(errorCard(new ApiError('Chat needs a user name from the whitelist. Write it into the field at the top, then send.')))
+  clearErrors()
+  const what = !isKey ? 'Chat needs a name from the whitelist.'
+    : here.key === '' ? 'Chat needs an API key.'
+      : 'Chat needs the user name too that the API key was made for.'
+  $('chat-log').append(errorCard(new ApiError(what + ' Write it into the field at the top, then send.')))
 }
 
-async function turn(prompt) {
+async function turn(prompt, signal) {
   if (conversation === null) {
-    conversation = { ...(await api('POST', 'create_conversation', { body: { userId: user() } })), user: user() }
+    const who = here
+    const made = await api('POST', 'create_conversation', { body: { userId: who.name }, as: who, signal })
+    if (signal.aborted) return undefined
+    conversation = made
+    begun.set(made.conversationId, made)
+    browserMemory.set('user', who.name)
   }
   const { conversationId, clientId, conversationSignature, invocationId } = conversation
   const tone = $('chat-tone').value
   try {
     const answer = await api('POST', 'chatgpt', {
-      body: { prompt, conversationId, clientId, conversationSignature, invocationId, tone }
+      body: { prompt, conversationId, clientId, conversationSignature, invocationId, tone }, signal
     })
-    conversation.invocationId = answer.invocationId
+    if (!signal.aborted) conversation.invocationId = answer.invocationId
     return answer
   } catch (error) {
     // Unknown, expired, closed or full: the next question opens a new one.
-    if (String(error.code).startsWith('conversation_')) conversation = null
+    if (!signal.aborted && String(error.code).startsWith('conversation_')) conversation = null
     throw error
   }
 }
@@ -63,29 +95,37 @@ async function turn(prompt) {
 async function ask(prompt) {
   const form = $('chat-form')
   if (prompt === '' || form.dataset.busy === 'true') return
-  if (user() === '') return askForName(prompt)
+  settleIdentity()
+  if (here.name === '' || (keysOnly() && here.key === '')) return askForName(prompt)
   form.dataset.busy = 'true'
+  asking = new AbortController()
+  const { signal } = asking
   $('chat-log').setAttribute('aria-busy', 'true')
   $('chat-log').querySelectorAll('.bubble .chips').forEach((chips) => chips.remove())
   const question = bubble('me', h('p', {}, prompt))
-  $('chat-log').querySelectorAll('.error').forEach((element) => element.remove())
+  clearErrors()
   const typing = bubble('bing typing', h('span', { class: 'sr' }, 'Bing is writing'), h('i'), h('i'), h('i'))
   try {
-    const answer = await turn(prompt)
+    const answer = await turn(prompt, signal)
     typing.remove()
-    showAnswer(answer)
-    $('chat-turns').textContent = answer.turns ? 'Turn ' + answer.turns.used + ' of ' + answer.turns.max : ''
+    if (!signal.aborted) {
+      showAnswer(answer)
+      $('chat-turns').textContent = answer.turns ? 'Turn ' + answer.turns.used + ' of ' + answer.turns.max : ''
+      if ($('history').open) loadHistory()
+    }
   } catch (error) {
     typing.remove()
-    const failure = errorCard(error, () => { question.remove(); failure.remove(); ask(prompt) })
-    $('chat-log').append(failure)
-    // Nothing that was written gets lost when there is no button to send it again.
-    if (error.canRetry === false && $('chat-prompt').value === '') $('chat-prompt').value = prompt
+    if (!signal.aborted) {
+      const failure = errorCard(error, () => { question.remove(); failure.remove(); ask(prompt) })
+      $('chat-log').append(failure)
+      // Nothing that was written gets lost when there is no button to send it again.
+      if (error.canRetry === false && $('chat-prompt').value === '') $('chat-prompt').value = prompt
+    }
   }
   form.dataset.busy = 'false'
   $('chat-log').setAttribute('aria-busy', 'false')
   // Long answers are read from their beginning.
-  $('chat-log').scrollTop = question.offsetTop - 8
+  if (!signal.aborted) $('chat-log').scrollTop = question.offsetTop - 8
   showHealth()
 }
 
@@ -106,6 +146,7 @@ function startChat() {
   $('chat-new').addEventListener('click', () => {
     if ($('chat-form').dataset.busy === 'true') return
     startOver()
+    markOpen()
     field.focus()
   })
   for (const example of document.querySelectorAll('[data-ask]'))

@@ -1,131 +1,130 @@
 import { STATUS_LABELS } from '../recent.ts'
 
-/** Recent creations, and looking after those that are not finished. */
+/** The creations of whoever is here, the newest first, page by page. */
 export const RECENT = `
 const LABELS = ${JSON.stringify(STATUS_LABELS)}
-const KEPT = 12
-// A list of cards per user name. The page comes with the one of visitors without a name.
-const shelves = new Map()
+const PAGE = 12
 
-function localTime(element) {
-  const at = new Date(element.dateTime)
-  element.title = at.toLocaleString()
-  element.textContent = at.toDateString() === new Date().toDateString()
-    ? at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })
-    : at.toLocaleDateString([], { day: 'numeric', month: 'short' })
-}
-
-function player(url, label, props) {
-  return h('video', { controls: true, playsinline: true, 'aria-label': label, src: url, ...props })
-}
-
-function picture(url, label) {
-  return external(url, { class: 'picture' }, h('img', { src: url, alt: label, decoding: 'async' }))
-}
-
-function preview(task) {
-  const film = httpUrl(task.video)
-  const pictures = (task.images || []).map(httpUrl).filter(Boolean)
+function preview(task, files) {
+  const [film] = files.filter(({ isFilm }) => isFilm)
+  const pictures = files.filter(({ isFilm }) => !isFilm)
   if (film) return h('div', { class: 'preview' }, player(film, task.prompt, { preload: 'metadata' }))
   if (pictures.length > 0)
-    return h('div', { class: 'preview mosaic n' + Math.min(pictures.length, 4) }, pictures.map((url) => picture(url, task.prompt)))
+    return h('div', { class: 'preview mosaic n' + Math.min(pictures.length, 4) },
+      pictures.map((picture) => image(picture, task.prompt, { loading: 'lazy' })))
   return h('div', { class: 'preview empty', 'aria-hidden': 'true' })
 }
 
+function downloads(files) {
+  const links = files.map((file, i) =>
+    download(file, file.isFilm ? 'Download video' : 'Download picture ' + (i + 1), files.length > 1 ? String(i + 1) : 'Download'))
+  if (!links.some(Boolean)) return undefined
+  return h('p', { class: 'card-files' }, files.length > 1 && h('span', {}, 'Download'), links)
+}
+
 function taskCard(task) {
-  const time = h('time', { datetime: task.createdAt })
-  localTime(time)
-  return h('li', { class: 'card', 'data-task': task.id, 'data-status': task.status },
-    preview(task),
+  const files = filesOf(task)
+  return h('li', { class: 'card', tabindex: '-1', 'data-task': task.id, 'data-status': task.status },
+    preview(task, files),
     h('div', { class: 'card-text' },
       h('p', { class: 'card-prompt', title: task.prompt }, task.prompt),
       h('p', { class: 'card-meta' },
         h('span', { class: 'badge ' + task.status }, LABELS[task.status] || task.status),
-        h('span', {}, task.kind === 'video' ? 'Video' : 'Pictures'), time),
+        h('span', {}, task.kind === 'video' ? 'Video' : 'Pictures'), timeOf(task.createdAt)),
+      downloads(files),
+      task.status === 'processing' && h('div', { class: 'card-actions' },
+        h('button', { type: 'button', class: 'quiet', 'data-cancel': true, 'aria-label': 'Cancel: ' + task.prompt }, 'Cancel')),
       task.error && h('p', { class: 'card-error' }, task.error)))
 }
 
-const cardOf = (shelf, id) => [...shelf.children].find((card) => card.dataset.task === id)
+const shelf = () => $('recent-list').firstElementChild
+const cardOf = (id) => [...shelf().children].find((card) => card.dataset.task === id)
 
-function putOnShelf(owner, task) {
-  const shelf = shelfOf(owner)
-  const old = cardOf(shelf, task.id)
-  if (old) old.replaceWith(taskCard(task))
-  else shelf.prepend(taskCard(task))
-  while (shelf.children.length > KEPT) shelf.lastElementChild.remove()
-  if (owner !== '') {
-    const all = memory.get('tasks') || {}
-    all[owner] = [...shelf.children].map((card) => card.dataset.task)
-    memory.set('tasks', all)
-  }
+function putOnShelf(who, task) {
+  if (who.id !== here.id) return
+  const old = cardOf(task.id)
+  const card = taskCard(task)
+  const hadFocus = old !== undefined && old.contains(document.activeElement)
+  if (old) old.replaceWith(card)
+  else shelf().prepend(card)
+  if (hadFocus) card.focus()
   showShelf()
 }
 
-function shelfOf(owner) {
-  let shelf = shelves.get(owner)
-  if (shelf === undefined) {
-    shelf = h('ul', { class: 'cards' })
-    shelves.set(owner, shelf)
-    restore(owner, shelf)
-  }
-  return shelf
+function showShelf(isLoading = false) {
+  const isEmpty = shelf().children.length === 0
+  $('recent-empty').hidden = !isEmpty || isLoading || $('recent-trouble').children.length > 0
+  $('recent-empty').textContent = here.id === '' && document.body.dataset.anonymous !== 'true'
+    ? whoIsMissing() + ' Then your creations show up here.'
+    : 'Nothing here yet. What you create shows up here.'
+  $('recent-more').hidden = !shelf().dataset.cursor
 }
 
-// What this browser has seen created under this name; the gateway says how it stands now.
-async function restore(owner, shelf) {
-  const ids = (memory.get('tasks') || {})[owner]
-  const tasks = await Promise.all((Array.isArray(ids) ? ids.slice(0, KEPT) : []).map((id) =>
-    api('GET', 'task/' + encodeURIComponent(id), { as: owner }).then(({ data }) => data, () => undefined)))
-  for (const task of tasks.filter(Boolean)) {
-    if (cardOf(shelf, task.id)) continue
-    shelf.append(taskCard(task))
-    if (task.status === 'processing') watch(task.id, owner)
-  }
-  if (owner === user()) showShelf()
+function lookAfter(card) {
+  if (card.dataset.status === 'processing') watch(card.dataset.task, here)
 }
 
-function showShelf() {
-  const shelf = shelfOf(user())
-  const shown = $('recent-list').firstElementChild
-  if (shown !== shelf) shown.replaceWith(shelf)
-  $('recent-empty').hidden = shelf.children.length > 0
+// The first page in place of what stands there.
+async function loadRecent() {
+  shelf().replaceWith(h('ul', { class: 'cards' }))
+  $('recent-trouble').replaceChildren()
+  if (here.id === '' && document.body.dataset.anonymous !== 'true') return showShelf()
+  showShelf(true)
+  await loadPage()
 }
 
-const rest = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
-
-// Looks at a task until it has ended, first often, then less so.
-async function watch(id, owner, onTrouble = () => {}) {
-  for (let pause = 700; ; pause = Math.min(pause * 1.25, 10_000)) {
-    await rest(pause)
-    let task
-    try {
-      task = (await api('GET', 'task/' + encodeURIComponent(id), { as: owner })).data
-    } catch (error) {
-      onTrouble(error)
-      if (error.status >= 400 && error.status < 500 && error.status !== 429) throw error
-      continue
+async function loadPage() {
+  const who = here
+  const list = shelf()
+  const { cursor } = list.dataset
+  $('recent-list').setAttribute('aria-busy', 'true')
+  $('recent-trouble').replaceChildren()
+  try {
+    const query = 'tasks?limit=' + PAGE + (cursor ? '&cursor=' + encodeURIComponent(cursor) : '')
+    const { tasks, nextCursor } = (await api('GET', query, { as: who })).data
+    if (list !== shelf()) return []
+    accepted(who)
+    if (nextCursor === null) delete list.dataset.cursor
+    else list.dataset.cursor = nextCursor
+    const cards = tasks.filter(({ id }) => cardOf(id) === undefined).map(taskCard)
+    list.append(...cards)
+    cards.forEach(lookAfter)
+    return cards
+  } catch (error) {
+    if (list === shelf()) $('recent-trouble').replaceChildren(errorCard(error, loadPage))
+    return []
+  } finally {
+    if (list === shelf()) {
+      $('recent-list').setAttribute('aria-busy', 'false')
+      showShelf()
     }
-    if (task.status !== 'processing') {
-      putOnShelf(owner, task)
-      return task
-    }
-    onTrouble(undefined)
   }
 }
 
+async function loadMore() {
+  const button = $('recent-more')
+  if (button.getAttribute('aria-disabled') === 'true') return
+  button.setAttribute('aria-disabled', 'true')
+  const cards = await loadPage()
+  button.removeAttribute('aria-disabled')
+  if (cards.length === 0) return
+  say(cards.length + ' more')
+  // Whoever goes by keyboard goes on where the new ones begin.
+  cards[0].focus({ preventScroll: true })
+}
+
+// What the page came with, for visitors without a name.
 function startRecent() {
-  const first = $('recent-list').firstElementChild
-  shelves.set('', first)
-  first.querySelectorAll('time').forEach(localTime)
-  for (const card of first.children) if (card.dataset.status === 'processing') watch(card.dataset.task, '').catch(() => {})
+  shelf().querySelectorAll('time').forEach(localTime)
+  for (const card of shelf().children) lookAfter(card)
   showShelf()
 }
 
-// Bing's addresses expire.
-document.addEventListener('error', (event) => {
-  const element = event.target
-  if (!(element instanceof HTMLImageElement || element instanceof HTMLVideoElement)) return
-  const place = element.closest('a') || element
-  place.replaceWith(h('p', { class: 'gone' }, 'No longer available at Bing'))
-}, true)
+function startShelf() {
+  $('recent-more').addEventListener('click', loadMore)
+  $('recent-list').addEventListener('click', (event) => {
+    const button = event.target.closest('[data-cancel]')
+    if (button) cancel(button.closest('.card').dataset.task, here, button)
+  })
+}
 `

@@ -50,19 +50,24 @@ function cached(key: string, make: () => Promise<Buffer>): Promise<Buffer> {
   return made
 }
 
-const keyOf = ({ job, variant }: Medium, kind: string, plain: boolean): string =>
-  JSON.stringify([kind, plain, job.prompt, variant, job.kind, job.model, job.aspect])
+/** Plain ones are the same for every prompt: who asks for them wants them quickly. */
+const promptOf = ({ job }: Medium, plain: boolean): string => (plain ? '' : job.prompt)
+
+const keyOf = (medium: Medium, kind: string, plain: boolean): string => {
+  const { job, variant } = medium
+  return JSON.stringify([kind, plain, promptOf(medium, plain), variant, job.kind, job.model, job.aspect])
+}
 
 /** The full picture, or the film's first frame. */
 function picture(medium: Medium, plain: boolean): Promise<Buffer> {
   const { job, variant } = medium
   const size = job.kind === 'video' ? filmSize(job) : pictureSize(job)
   const draw = plain ? flatJpeg : drawJpeg
-  return cached(keyOf(medium, 'picture', plain), () => draw(job.prompt, { ...size, variant }))
+  return cached(keyOf(medium, 'picture', plain), () => draw(promptOf(medium, plain), { ...size, variant }))
 }
 
 const film = (medium: Medium, plain: boolean): Promise<Buffer> =>
-  cached(keyOf(medium, 'film', plain), () => renderFilm(medium.job.prompt, filmSize(medium.job), plain))
+  cached(keyOf(medium, 'film', plain), () => renderFilm(promptOf(medium, plain), filmSize(medium.job), plain))
 
 async function thumbnail(medium: Medium, query: URLSearchParams, plain: boolean): Promise<Buffer> {
   const pixels = (name: string): number | undefined => {

@@ -1,0 +1,46 @@
+/** Pictures and videos. `../recent.ts` builds the same elements for the page as it is sent. */
+export const MEDIA = `
+// A copy is fetched from where the page came from, whatever name the gateway gives itself in the answer.
+function ownUrl(address) {
+  if (httpUrl(address) === undefined) return undefined
+  const { pathname, search } = new URL(address)
+  return new URL('media/' + pathname.split('/').pop() + search, document.baseURI).href
+}
+
+// The gateway's copies: they last as long as the task does, and their size is known. Bing's addresses end sooner.
+function filesOf({ media = [], images = [], video = null }) {
+  const copies = media.map(({ url, width, height, contentType }) =>
+    ({ url: ownUrl(url), width, height, isFilm: contentType.startsWith('video/'), isOwn: true }))
+  const files = copies.length > 0 ? copies
+    : [...(video === null ? [] : [video]), ...images].map((url) => ({ url: httpUrl(url), isFilm: url === video, isOwn: false }))
+  return files.filter(({ url }) => url !== undefined)
+}
+
+const shapeOf = ({ width, height }) => (width && height && height > width ? 'tall' : undefined)
+
+function player(file, label, props) {
+  const { url, width, height } = file
+  const video = h('video', { class: shapeOf(file), controls: true, playsinline: true, 'aria-label': label, width, height, ...props })
+  // The attribute alone counts for what a parser makes.
+  video.muted = video.hasAttribute('muted')
+  video.src = url
+  return video
+}
+
+function image({ url, width, height }, label, props) {
+  return external(url, {}, h('img', { src: url, alt: label, width, height, decoding: 'async', ...props }))
+}
+
+// An address elsewhere would only open.
+function download({ url, isOwn }, label, ...content) {
+  return isOwn && h('a', { class: 'download', href: url, download: true, 'aria-label': label, title: label }, ...content)
+}
+
+// Copies can be deleted, and addresses expire.
+document.addEventListener('error', (event) => {
+  const element = event.target
+  if (!(element instanceof HTMLImageElement || element instanceof HTMLVideoElement)) return
+  const place = element.closest('a') || element
+  place.replaceWith(h('p', { class: 'gone' }, 'No longer available'))
+}, true)
+`
