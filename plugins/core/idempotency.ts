@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { errorBody, GatewayError } from '../../src/errors.ts'
 import { isTerminal } from '../../src/jobs/task-states.ts'
 import { createSeal, type Seal } from '../../src/sealed.ts'
+import { waitForRow } from '../../src/store/changes.ts'
 import type { Queries } from '../../src/store/database.ts'
 import { createIdempotencyStore, type KeyUse } from '../../src/store/idempotency-store.ts'
 import { sharedSecret } from '../../src/store/secret-store.ts'
@@ -127,23 +127,10 @@ export default fp(
     }
 
     /** Waits until something has become of a request that runs elsewhere. */
-    async function changed(use: KeyUse, signal: AbortSignal): Promise<void> {
-      const stop = new AbortController()
-      const heard = new EventTarget()
-      const unlisten = database.changes.listen('idempotency', use.id, () =>
-        heard.dispatchEvent(new Event('change'))
-      )
-      try {
-        const present = await keys.get(use.id)
-        if (present === undefined || present.task_id !== null || present.response !== null) return
-        await once(heard, 'change', { signal: AbortSignal.any([signal, stop.signal]) })
-      } catch (error) {
-        signal.throwIfAborted()
-        throw error
-      } finally {
-        stop.abort()
-        unlisten()
-      }
+    async function changed({ id }: KeyUse, signal: AbortSignal): Promise<void> {
+      const isSettled = (use: KeyUse | undefined) =>
+        use === undefined || use.task_id !== null || use.response !== null
+      await waitForRow(database.changes, ['idempotency', id], () => keys.get(id), isSettled, signal)
     }
 
     fastify.decorate(

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { BaseLogger } from 'pino'
 import type { Clock } from '../clock.ts'
 
@@ -53,6 +54,8 @@ export function createDueLoop(settings: DueLoopSettings): DueLoop {
   const { clock, log, name } = settings
   const busy = new Map<string, Promise<void>>()
   const stop = new AbortController()
+  // With the store away, all the work under way waits at once.
+  setMaxListeners(0, stop.signal)
   let disarm = () => {}
   let cancelCheck = () => {}
   let looking = false

@@ -1,5 +1,5 @@
-import { once } from 'node:events'
-import type { Changes } from '../store/changes.ts'
+import { once, setMaxListeners } from 'node:events'
+import { type Changes, waitForRow } from '../store/changes.ts'
 import type { Task, TaskKind } from '../store/task-store.ts'
 import { UpstreamError } from '../upstream/failures.ts'
 import { createDueLoop } from './due-loop.ts'
@@ -52,6 +52,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   const submits = new Set<string>()
   const lookStop = new AbortController()
   const submitStop = new AbortController()
+  setMaxListeners(0, submitStop.signal)
   let stopListening = () => {}
 
   /** Aborts as soon as the task has ended otherwise: cancelled by its owner, through whichever gateway. */
@@ -145,33 +146,17 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     step: loop.step,
 
     async waitFor(id, done, signal) {
-      const stop = new AbortController()
-      const either = AbortSignal.any([signal, stop.signal])
-      const heard = new EventTarget()
-      let looked = 0
-      let told = 0
-      const unlisten = changes.listen('task', id, () => {
-        told += 1
-        heard.dispatchEvent(new Event('change'))
-      })
-      try {
-        for (;;) {
-          signal.throwIfAborted()
-          looked = told
-          const task = await store.get(id)
-          signal.throwIfAborted()
-          if (task === undefined) throw new Error('the task is gone')
-          if (done(task)) return task
-          // What changed while the store was read is looked at again at once.
-          if (told === looked) await once(heard, 'change', { signal: either })
-        }
-      } catch (error) {
-        signal.throwIfAborted()
-        throw error
-      } finally {
-        stop.abort()
-        unlisten()
-      }
+      const read = () => store.get(id)
+      // A task that is gone was removed after its time; nothing will change about that.
+      const task = await waitForRow(
+        changes,
+        ['task', id],
+        read,
+        (row) => row === undefined || done(row),
+        signal
+      )
+      if (task === undefined) throw new Error('the task is gone')
+      return task
     },
 
     async cancel(task) {

@@ -1,4 +1,4 @@
-import { EventEmitter } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 
 /** Kinds of rows that others wait for. */
 export type Topic = 'task' | 'idempotency' | 'key'
@@ -36,5 +36,41 @@ export function createChanges(): Changes {
     announceMissed() {
       for (const emitter of [rows, topics]) for (const event of emitter.eventNames()) emitter.emit(event)
     }
+  }
+}
+
+/**
+ * Reads a row, and again each time that it may have changed, until `done` holds for what was read.
+ * Nothing is asked in between, however long it takes; rejects with the signal's reason, or with what `read` throws.
+ */
+export async function waitForRow<T>(
+  changes: Changes,
+  [topic, id]: readonly [topic: Topic, id: string],
+  read: () => Promise<T>,
+  done: (row: T) => boolean,
+  signal: AbortSignal
+): Promise<T> {
+  const heard = new EventTarget()
+  let told = 0
+  // Listening starts before the row is read, so that no change falls between the two.
+  const unlisten = changes.listen(topic, id, () => {
+    told += 1
+    heard.dispatchEvent(new Event('change'))
+  })
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      const known = told
+      const row = await read()
+      signal.throwIfAborted()
+      if (done(row)) return row
+      // What changed while the row was read is looked at again at once.
+      if (told === known) await once(heard, 'change', { signal })
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw error
+  } finally {
+    unlisten()
   }
 }

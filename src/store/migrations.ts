@@ -199,7 +199,8 @@ export const migrationsFor = (engine: Engine): Record<string, Migration> => ({
       }
 
       // What the last process left behind belongs to a worker that has ended, so that its successor puts it right.
-      await sql`insert into workers (id, alive_until, started_at) values ('before-leases', 0, 0)`.execute(db)
+      await sql`insert into workers (id, alive_until, started_at)
+        select 'before-leases', 0, 0 where exists (select 1 from tasks)`.execute(db)
       await sql`update tasks set worker = 'before-leases' where state = 'submitting'`.execute(db)
       await sql`update tasks set waiter = 'before-leases' where state = 'queued' and kind = 'image'`.execute(
         db

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
-import type { Locator } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import sharp from 'sharp'
 import t from 'tap'
+import { createKeyStore } from '../../src/store/key-store.ts'
 import { visit } from '../support/browser.ts'
 import { COOKIE, startGateway, USER } from '../support/gateway.ts'
 
@@ -19,6 +20,28 @@ async function loaded(pictures: Locator): Promise<[number, number][]> {
     )
   )
 }
+
+/** Where pictures and films come from, and the room that is kept for them. */
+const origins = (media: Locator) =>
+  media.evaluateAll((elements: Element[]) =>
+    elements.map((element) => ({
+      path: element.src.replace(element.ownerDocument.location.origin, '').replace(/\/media\/.*/, '/media/'),
+      width: element.getAttribute('width'),
+      height: element.getAttribute('height')
+    }))
+  )
+
+const own = (count: number, width: number, height: number) =>
+  Array(count).fill({ path: '/media/', width: String(width), height: String(height) })
+
+/** Everything that the browser keeps for the page, by where. */
+const kept = (page: Page): Promise<{ local: string; tab: string; cookies: string }> =>
+  page.evaluate(
+    '({ local: JSON.stringify(localStorage), tab: JSON.stringify(sessionStorage), cookies: document.cookie })'
+  )
+
+const refusals = (complaints: readonly string[]) =>
+  complaints.filter((complaint) => !complaint.startsWith('Failed to load resource'))
 
 /** Waits until a film moves. */
 const playing = (film: Locator) =>
@@ -42,7 +65,7 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
   t.match(page.url(), /\/studio$/, 'a browser at / is sent here')
 
   await t.test('chat', async (t) => {
-    await page.getByLabel('User name').fill(USER)
+    await page.getByLabel('Name or API key').fill(USER)
     await page.getByLabel('Message').fill('How high is the **harbour** tower <b>now</b>?')
     await page.keyboard.press('Enter')
     const answer = page.locator('.bubble.bing:not(.typing)')
@@ -66,15 +89,22 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
   })
 
   await t.test('pictures, as nobody', async (t) => {
-    await page.getByLabel('User name').fill('')
+    await page.getByLabel('Name or API key').fill('')
     await page.getByLabel('What should be in the picture?').fill('a red sailing boat at sunset')
     await page.getByLabel('Landscape').check()
     gateway.sim.set('poll', { readyAfterMs: 1000 })
     await page.getByRole('button', { name: 'Create images' }).click()
-    await page.getByRole('progressbar', { name: 'Drawing' }).waitFor()
+    await page.getByRole('progressbar', { name: /^Drawing/ }).waitFor()
+    t.equal(await page.locator('#recent .card [data-cancel]').count(), 1)
     const pictures = page.locator('#image-result img')
     await pictures.first().waitFor()
     t.strictSame(await loaded(pictures), Array(4).fill([1792, 1024]))
+    t.strictSame(await origins(pictures), own(4, 1792, 1024))
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('link', { name: 'Download picture 2 of 4' }).click()
+    ])
+    t.match(download.suggestedFilename(), /^bing-[0-9a-f]{8}\.jpg$/)
     t.match(await page.locator('#image-result .caption').innerText(), /^Drawn as: a red sailing boat/)
   })
 
@@ -88,6 +118,8 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
     t.ok(moved && ready)
     t.ok(duration > 1, `${duration} s`)
     t.ok(width > 0, `${width} pixels wide`)
+    t.match(await origins(film), [{ path: '/media/', width: String(width), height: /^\d+$/ }])
+    t.equal(await page.locator('#video-result').getByRole('link', { name: 'Download video' }).count(), 1)
   })
 
   await t.test('recent creations outlive a reload', async (t) => {
@@ -98,6 +130,14 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
         'a red sailing boat at sunset'
       ])
       t.strictSame(await loaded(cards.nth(1).locator('img')), Array(4).fill([1792, 1024]), when)
+      t.strictSame(await origins(cards.nth(1).locator('img')), own(4, 1792, 1024), when)
+      t.equal(
+        await cards
+          .nth(1)
+          .getByRole('link', { name: /^Download picture/ })
+          .count(),
+        4
+      )
       t.ok((await playing(cards.nth(0).locator('video'))).moved)
       if (when === 'before') {
         await page.locator('html').evaluate((root: Element) => root.scrollTo(0, root.scrollHeight))
@@ -127,17 +167,20 @@ t.test('a name keeps its creations apart from those of nobody, over a reload', a
   }
 
   await create('a boat of nobody')
-  await page.getByLabel('User name').fill(USER)
+  await page.getByLabel('Name or API key').fill(USER)
+  await page.keyboard.press('Tab')
+  t.equal(await page.locator('#image-result img').count(), 0, "nobody's pictures are gone")
   await create('a boat with a name')
   t.strictSame(await prompts(), ['a boat with a name'])
 
   await page.reload()
-  t.equal(await page.getByLabel('User name').inputValue(), USER)
+  t.equal(await page.getByLabel('Name or API key').inputValue(), USER)
   await page.locator('#recent .card').first().waitFor()
   t.strictSame(await prompts(), ['a boat with a name'])
 
-  await page.getByLabel('User name').fill('')
+  await page.getByLabel('Name or API key').fill('')
   await page.keyboard.press('Tab')
+  await page.locator('#recent .card', { hasText: 'nobody' }).waitFor()
   t.strictSame(await prompts(), ['a boat of nobody'])
   t.strictSame(complaints, [])
 })
@@ -148,24 +191,24 @@ t.test('failures say what happened, with code and request id', async (t) => {
 
   await page.getByLabel('Message').fill('hello')
   await page.keyboard.press('Enter')
-  t.match(await page.locator('#chat-log .error').innerText(), /needs a user name/)
+  t.match(await page.locator('#chat-log .error').innerText(), /needs a name from the whitelist/)
   t.equal(await page.getByLabel('Message').inputValue(), 'hello', 'what was written is still there')
 
-  await page.getByLabel('User name').fill('mallory')
-  await page.getByLabel('Message').press('Enter')
-  await page.locator('#chat-log .error', { hasText: 'not_whitelisted' }).waitFor()
-
-  await page.getByLabel('User name').fill('')
-  await page.getByLabel('What should be in the picture?').fill('gore')
+  await page.getByLabel('Name or API key').fill('mallory')
   const [response] = await Promise.all([
-    page.waitForResponse(/\/create\/image$/),
-    page.getByRole('button', { name: 'Create images' }).click()
+    page.waitForResponse(/\/create_conversation$/),
+    page.getByLabel('Message').press('Enter')
   ])
+  const refusal = page.locator('#chat-log .error', { hasText: 'not_whitelisted' })
+  t.match(await refusal.innerText(), /HTTP 403/)
+  t.ok((await refusal.innerText()).includes(response.headers()['x-request-id'] ?? 'no id'))
+  t.equal(await page.getByLabel('Name or API key').getAttribute('aria-invalid'), 'true')
+
+  await page.getByLabel('Name or API key').fill('')
+  await page.getByLabel('What should be in the picture?').fill('gore')
+  await page.getByRole('button', { name: 'Create images' }).click()
   const failure = page.locator('#image-result .error')
-  const text = await failure.innerText()
-  t.match(text, /content_policy/)
-  t.match(text, /HTTP 422/)
-  t.ok(text.includes(response.headers()['x-request-id'] ?? 'no id'))
+  t.match(await failure.innerText(), /content_policy/)
   t.equal(await failure.getByRole('button').count(), 0, 'no second try where none can help')
 
   gateway.sim.set('videoPoll', { errorMessage: 'video generation failed' })
@@ -182,10 +225,275 @@ t.test('failures say what happened, with code and request id', async (t) => {
   await screenshot('expired')
 
   // The browser itself notes each refused request; the page adds nothing to that.
+  t.strictSame(refusals(complaints), [])
+})
+
+t.test('with AUTH_MODE=key', async (t) => {
+  const gateway = await startGateway(t, {
+    config: { AUTH_MODE: 'key', DEFAULT_LIMITS: 'images=1/h conversations=10/h videos=10/h' }
+  })
+  const keys = createKeyStore(gateway.app.store.database)
+  const { key } = await keys.create('alice', Date.now(), null)
+  const { key: bobs } = await keys.create('bob', Date.now(), null)
+  const base = await gateway.listen()
+  const { page, complaints, screenshot } = await visit(t, `${base}/studio`)
+  const seen: string[] = []
+  page.on('request', (request) => seen.push(request.url()))
+  const keyField = page.getByLabel('API key', { exact: true })
+  const nameField = page.getByLabel('User name')
+  const send = async (prompt: string) => {
+    await page.getByLabel('Message').fill(prompt)
+    await page.keyboard.press('Enter')
+  }
+
+  t.match(await page.locator('#recent-empty').innerText(), /Put your API key/)
+  await send('hello')
+  await page.locator('#chat-log .error', { hasText: 'needs an API key' }).waitFor()
+  t.equal(await keyField.getAttribute('aria-invalid'), 'true')
   t.strictSame(
-    complaints.filter((complaint) => !complaint.startsWith('Failed to load resource')),
-    []
+    seen.filter((url) => !url.endsWith('/health')),
+    [],
+    'nothing is asked for without a key'
   )
+
+  await t.test('a wrong key', async (t) => {
+    await keyField.fill(`bgw_${'A'.repeat(43)}`)
+    t.equal(await keyField.getAttribute('aria-invalid'), null)
+    await page.keyboard.press('Tab')
+    await page.locator('#recent-trouble .error', { hasText: 'invalid_api_key' }).waitFor()
+    t.equal(await keyField.getAttribute('aria-invalid'), 'true')
+    t.match(await page.locator('#identity-problem').innerText(), /not valid/)
+  })
+
+  await t.test('a key, and the name that it was made for', async (t) => {
+    await keyField.fill(key)
+    await page.keyboard.press('Tab')
+    await page.locator('#recent-empty', { hasText: 'Nothing here yet' }).waitFor()
+    t.equal(await page.locator('#identity-problem').isVisible(), false)
+
+    await page.getByLabel('Message').fill('hello')
+    await page.getByLabel('Message').press('Enter')
+    await page.locator('#chat-log .error', { hasText: 'user name' }).waitFor()
+    t.equal(await nameField.getAttribute('aria-invalid'), 'true')
+
+    await nameField.fill('bob')
+    await page.getByLabel('Message').press('Enter')
+    await page.locator('#chat-log .error', { hasText: 'not_key_owner' }).waitFor()
+    t.equal(await nameField.getAttribute('aria-invalid'), 'true')
+    t.equal(await keyField.getAttribute('aria-invalid'), null)
+
+    await nameField.fill('alice')
+    await send('How high is the harbour tower?')
+    await page.locator('.bubble.bing:not(.typing)').waitFor()
+  })
+
+  await t.test('pictures, until the limit is reached', async (t) => {
+    await page.getByLabel('What should be in the picture?').fill('a red boat')
+    await page.getByRole('button', { name: 'Create images' }).click()
+    const pictures = page.locator('#image-result img')
+    await pictures.first().waitFor()
+    t.strictSame(await loaded(pictures), Array(4).fill([1024, 1024]), 'without a key in their addresses')
+    await screenshot('key')
+    await page.getByRole('button', { name: 'Create images' }).click()
+    const failure = page.locator('#image-result .error')
+    await failure.waitFor()
+    t.match(await failure.innerText(), /quota_exceeded/)
+    t.match(await failure.locator('.error-when').innerText(), /^Try again in \d+ (minute|second)s?\b/)
+    t.equal(await failure.getByRole('button').count(), 0)
+  })
+
+  await t.test('the key stays in this tab, and in no address', async (t) => {
+    const { local, tab, cookies } = await kept(page)
+    t.ok(tab.includes(key))
+    t.notOk(local.includes('bgw_'))
+    t.equal(cookies, '')
+    t.strictSame(
+      seen.filter((url) => url.includes('bgw_')),
+      []
+    )
+    await page.reload()
+    t.equal(await keyField.inputValue(), key)
+    t.equal(await nameField.inputValue(), 'alice')
+    await page.locator('#recent .card', { hasText: 'a red boat' }).waitFor()
+    t.notOk((await page.content()).includes(key))
+  })
+
+  await t.test('nothing stays for the next one', async (t) => {
+    await keyField.fill(bobs)
+    await page.keyboard.press('Tab')
+    await page.locator('#recent-empty', { hasText: 'Nothing here yet' }).waitFor()
+    t.equal(await page.locator('#recent .card').count(), 0)
+    await keyField.fill('')
+    await page.keyboard.press('Tab')
+    t.match(await page.locator('#recent-empty').innerText(), /Put your API key/)
+    t.notOk((await kept(page)).tab.includes('bgw_'))
+  })
+  t.strictSame(refusals(complaints), [])
+  t.notOk(gateway.log().includes(key))
+})
+
+t.test('a key where names do too', async (t) => {
+  const gateway = await startGateway(t)
+  const { key } = await createKeyStore(gateway.app.store.database).create(USER, Date.now(), null)
+  const { page, complaints } = await visit(t, `${await gateway.listen()}/studio`)
+  const field = page.getByLabel('Name or API key')
+  t.equal(await page.getByLabel('User name').isVisible(), false)
+  await field.pressSequentially(key.slice(0, 8))
+  t.equal(await field.getAttribute('type'), 'password', 'it hides itself')
+  await field.pressSequentially(key.slice(8))
+  t.equal(await field.inputValue(), key)
+  await page.getByLabel('User name').fill(USER)
+  const [request] = await Promise.all([
+    page.waitForRequest(/\/create_conversation$/),
+    page.getByRole('button', { name: 'How high is Mount Fuji?' }).click()
+  ])
+  t.equal(request.headers().authorization, `Bearer ${key}`)
+  await page.locator('.bubble.bing:not(.typing)').waitFor()
+  t.notOk((await kept(page)).local.includes('bgw_'))
+
+  await field.fill('alice')
+  t.equal(await field.getAttribute('type'), 'text')
+  t.equal(await page.getByLabel('User name').isVisible(), false)
+  t.strictSame(complaints, [])
+})
+
+t.test('cancelling, at the form and on a card', async (t) => {
+  const gateway = await startGateway(t)
+  const { sim } = gateway
+  sim.set('videoPoll', { neverReady: true })
+  await gateway.post('/create/video', { query: 'an old wave' }, { host: '127.0.0.1:7860' })
+  const { page, complaints, screenshot } = await visit(t, `${await gateway.listen()}/studio`)
+  await page.getByLabel('What should happen in the video?').fill('a new wave')
+  const [events] = await Promise.all([
+    page.waitForResponse(/\/task\/[\w-]+\/events$/),
+    page.getByRole('button', { name: 'Create video' }).click()
+  ])
+  t.match(events.headers()['content-type'], /^text\/event-stream/)
+  const cards = page.locator('#recent .card')
+  const badges = page.locator('#recent .badge')
+  await cards.nth(1).waitFor()
+  await screenshot('in-progress')
+
+  await page.locator('#video-result').getByRole('button', { name: 'Cancel' }).click()
+  await page.locator('#video-result .notice', { hasText: 'Cancelled' }).waitFor()
+  t.strictSame(await badges.allInnerTexts(), ['Cancelled', 'In progress'])
+
+  await page.getByRole('button', { name: 'Cancel: an old wave' }).press('Enter')
+  await cards.filter({ hasText: 'an old wave' }).filter({ hasText: 'Cancelled' }).waitFor()
+  t.equal(await page.evaluate('document.activeElement.dataset.status'), 'cancelled', 'the focus stays')
+  t.strictSame(await badges.allInnerTexts(), ['Cancelled', 'Cancelled'])
+  t.strictSame(complaints, [])
+})
+
+t.test('a task is looked at again and again where events do not come through', async (t) => {
+  const gateway = await startGateway(t)
+  gateway.sim.set('videoPoll', { neverReady: true })
+  const { page } = await visit(t, `${await gateway.listen()}/studio`)
+  await page.route(/\/events$/, (route) =>
+    route.fulfill({ status: 200, contentType: 'text/html', body: 'a proxy knows better' })
+  )
+  await page.getByLabel('What should happen in the video?').fill('waves')
+  await Promise.all([
+    page.waitForRequest(/\/task\/[\w-]+$/),
+    page.getByRole('button', { name: 'Create video' }).click()
+  ])
+  gateway.sim.set('videoPoll', { neverReady: false })
+  await page.locator('#video-result video').waitFor()
+})
+
+t.test('more of the recent creations', async (t) => {
+  const gateway = await startGateway(t)
+  const headers = { 'x-user-id': USER }
+  const prompts = Array.from({ length: 27 }, (_, n) => `wave number ${26 - n}`)
+  gateway.sim.set('videoSubmit', { status: 200, body: '{"errorMessage":"Pending"}' })
+  for (const query of prompts.toReversed()) await gateway.post('/create/video', { query }, headers)
+  const { page, complaints } = await visit(t, `${await gateway.listen()}/studio`)
+  await page.getByLabel('Name or API key').fill(USER)
+  await page.keyboard.press('Tab')
+  const more = page.locator('#recent').getByRole('button', { name: 'Load more' })
+  const shown = page.locator('#recent .card-prompt')
+  await more.waitFor()
+  for (const count of [12, 24, 27]) {
+    await shown.nth(count - 1).waitFor()
+    t.strictSame(await shown.allInnerTexts(), prompts.slice(0, count))
+    t.equal(await more.isVisible(), count < 27)
+    if (count < 27) await more.click()
+  }
+  t.equal(
+    await page.evaluate('document.activeElement.querySelector(".card-prompt").textContent'),
+    prompts[24]
+  )
+  t.strictSame(complaints, [])
+})
+
+t.test('past conversations', async (t) => {
+  const gateway = await startGateway(t)
+  const headers = { 'x-user-id': USER }
+  const elsewhere = await gateway.conversation()
+  await gateway.post('/chatgpt', { ...elsewhere, prompt: 'What is a <b>fjord</b>?' }, headers)
+  const { page, complaints, screenshot } = await visit(t, `${await gateway.listen()}/studio`)
+  const history = page.locator('#history')
+  const summary = history.locator('summary')
+  const opener = (title: string) => history.getByRole('button', { name: new RegExp(`^${title}`) })
+  const questions = page.locator('.bubble.me p')
+
+  await summary.click()
+  await history.getByText('Put a name from the whitelist').waitFor()
+  await summary.click()
+  await page.getByLabel('Name or API key').fill(USER)
+  await page.getByLabel('Message').fill('My favourite colour is green.')
+  await page.keyboard.press('Enter')
+  await page.locator('.bubble.bing:not(.typing)').waitFor()
+
+  await t.test('one that another client began can be read', async (t) => {
+    await summary.click()
+    await opener('What is a').click()
+    await page.locator('#chat-closed').waitFor()
+    t.match(await page.locator('#chat-closed').innerText(), /only read this conversation/)
+    t.strictSame(await questions.allInnerTexts(), ['What is a <b>fjord</b>?'])
+    t.equal(await page.locator('.bubble.bing .prose').count(), 1)
+    t.equal(await page.getByLabel('Message').isVisible(), false)
+    t.equal(await page.evaluate('document.activeElement.id'), 'chat-log')
+    await screenshot('history', false)
+  })
+
+  await t.test('one that this tab began can be gone on with', async (t) => {
+    await opener('My favourite').click()
+    await page.getByLabel('Message').fill('Which colour do I like?')
+    await page.keyboard.press('Enter')
+    await page.locator('.bubble.bing:not(.typing)').nth(1).waitFor()
+    t.match(await page.locator('.bubble.bing').nth(1).innerText(), /green/)
+    await history.getByText('2 turns').waitFor()
+  })
+
+  await t.test('until the page is loaded again', async (t) => {
+    await page.reload()
+    await page.locator('#history summary').click()
+    await opener('My favourite').click()
+    await page.locator('#chat-closed').waitFor()
+    t.strictSame(await questions.allInnerTexts(), [
+      'My favourite colour is green.',
+      'Which colour do I like?'
+    ])
+    await page.getByRole('button', { name: 'New conversation' }).click()
+    t.equal(await page.getByLabel('Message').isVisible(), true)
+    t.equal(await questions.count(), 0)
+  })
+
+  await t.test('deleting takes two presses', async (t) => {
+    const item = history.locator('li', { hasText: 'What is a' })
+    const remove = item.getByRole('button', { name: /elete: What is a/ })
+    await remove.click()
+    t.equal(await remove.innerText(), 'Really?')
+    await page.keyboard.press('Tab')
+    t.equal(await remove.innerText(), 'Delete')
+    await remove.press('Enter')
+    await remove.press('Enter')
+    await item.waitFor({ state: 'detached' })
+    t.equal((await gateway.get(`/conversations/${elsewhere.conversationId}`, headers)).status, 404)
+    t.equal(await history.locator('li').count(), 1)
+  })
+  t.strictSame(complaints, [])
 })
 
 t.test('light, dark and narrow', async (t) => {
@@ -194,7 +502,8 @@ t.test('light, dark and narrow', async (t) => {
   const looks = [
     { name: 'light', colorScheme: 'light', width: 1360 },
     { name: 'dark', colorScheme: 'dark', width: 1360 },
-    { name: 'narrow', colorScheme: 'light', width: 360 }
+    { name: 'narrow', colorScheme: 'light', width: 360 },
+    { name: 'narrow-dark', colorScheme: 'dark', width: 390 }
   ] as const
   for (const { name, colorScheme, width } of looks) {
     await page.emulateMedia({ colorScheme })

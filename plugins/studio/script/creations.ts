@@ -1,5 +1,5 @@
 /** The forms for pictures and video. Both make tasks, which go on when the page is left. */
-export const CREATIONS = String.raw`
+export const CREATIONS = `
 const choice = (form, name) => new FormData(form).get(name)
 
 function show(region, busy, ...content) {
