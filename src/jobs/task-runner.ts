@@ -1,4 +1,4 @@
-import { once, setMaxListeners } from 'node:events'
+import { setMaxListeners } from 'node:events'
 import { type Changes, waitForRow } from '../store/changes.ts'
 import type { Task, TaskKind } from '../store/task-store.ts'
 import { UpstreamError } from '../upstream/failures.ts'

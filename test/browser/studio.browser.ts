@@ -61,6 +61,8 @@ const playing = (film: Locator) =>
 
 t.test('chat, pictures and a video on the studio page', async (t) => {
   const gateway = await startGateway(t)
+  // Two seconds of a scene, in place of half a second of one colour.
+  gateway.sim.set('media', { plain: false })
   const { page, complaints, screenshot } = await visit(t, await gateway.listen())
   t.match(page.url(), /\/studio$/, 'a browser at / is sent here')
 
@@ -449,7 +451,7 @@ t.test('past conversations', async (t) => {
     await summary.click()
     await opener('What is a').click()
     await page.locator('#chat-closed').waitFor()
-    t.match(await page.locator('#chat-closed').innerText(), /only read this conversation/)
+    t.match(await page.locator('#chat-closed').innerText(), /can only read this conversation: .*signature/)
     t.strictSame(await questions.allInnerTexts(), ['What is a <b>fjord</b>?'])
     t.equal(await page.locator('.bubble.bing .prose').count(), 1)
     t.equal(await page.getByLabel('Message').isVisible(), false)
@@ -459,7 +461,7 @@ t.test('past conversations', async (t) => {
 
   await t.test('one that this tab began can be gone on with', async (t) => {
     await opener('My favourite').click()
-    await page.getByLabel('Message').fill('Which colour do I like?')
+    await page.getByLabel('Message').fill('What is my favourite colour?')
     await page.keyboard.press('Enter')
     await page.locator('.bubble.bing:not(.typing)').nth(1).waitFor()
     t.match(await page.locator('.bubble.bing').nth(1).innerText(), /green/)
@@ -473,7 +475,7 @@ t.test('past conversations', async (t) => {
     await page.locator('#chat-closed').waitFor()
     t.strictSame(await questions.allInnerTexts(), [
       'My favourite colour is green.',
-      'Which colour do I like?'
+      'What is my favourite colour?'
     ])
     await page.getByRole('button', { name: 'New conversation' }).click()
     t.equal(await page.getByLabel('Message').isVisible(), true)

@@ -119,13 +119,16 @@ async function ask(prompt) {
       const failure = errorCard(error, () => { question.remove(); failure.remove(); ask(prompt) })
       $('chat-log').append(failure)
       // Nothing that was written gets lost when there is no button to send it again.
-      if (error.canRetry === false && $('chat-prompt').value === '') $('chat-prompt').value = prompt
+      if (error.canRetry === false && $('chat-prompt').value === '') {
+        $('chat-prompt').value = prompt
+        question.remove()
+      }
     }
   }
   form.dataset.busy = 'false'
   $('chat-log').setAttribute('aria-busy', 'false')
   // Long answers are read from their beginning.
-  if (!signal.aborted) $('chat-log').scrollTop = question.offsetTop - 8
+  if (!signal.aborted) $('chat-log').scrollTop = question.isConnected ? question.offsetTop - 8 : $('chat-log').scrollHeight
   showHealth()
 }
 

@@ -3,7 +3,7 @@ export const HISTORY = `
 const OBSTACLES = {
   full: 'This conversation has no turns left. You can read it here.',
   expired: 'Bing has forgotten this conversation. You can read it here.',
-  open: 'You can only read this conversation here: its signature, without which nobody can go on with it, is known to nobody but the one who began it.'
+  open: "You can only read this conversation: going on takes its signature, which this tab doesn't have."
 }
 
 const isBusy = () => $('chat-form').dataset.busy === 'true'

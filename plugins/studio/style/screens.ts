@@ -17,7 +17,13 @@ export const SCREENS = `
   #identity-problem { order: 2; text-align: left; white-space: normal; }
   main { padding: 1rem .75rem; }
   .row .primary { flex: 1; }
+  .segments { flex: 1 1 100%; flex-wrap: nowrap; }
+  .segments label { flex: 1 1 auto; }
+  .segments span { justify-content: center; padding: 0 .4rem; }
   html { scroll-padding-top: 1rem; }
+}
+@media (max-width: 26rem) {
+  .shape { display: none; }
 }
 @media (prefers-reduced-motion: reduce) {
   *, *::before, *::after { animation-duration: 4s !important; transition: none !important; }

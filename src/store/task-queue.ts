@@ -1,0 +1,218 @@
+import { sql } from 'kysely'
+import { sourcesOf } from '../jobs/task-states.ts'
+import type { Queries, Store } from './database.ts'
+import { fromRow, type Task, type TaskKind } from './task-row.ts'
+
+// Literals, so that the engines see that an index covers them (src/store/migrations.ts).
+export const QUEUED = sql<boolean>`state = 'queued'`
+export const IN_FLIGHT = sql<boolean>`state in ('submitting', 'polling', 'paused')`
+export const LOOKED_AT = sql<boolean>`state in ('polling', 'paused')`
+const UNCLAIMED = sql<boolean>`worker is null`
+const MAY_EXPIRE = sql<boolean>`state in ('queued', 'polling', 'paused')`
+
+/** Namespace of the advisory locks under which places are given away. */
+const CLAIM_LOCK = 0x62696e67
+const KINDS: Record<TaskKind, number> = { image: 1, video: 2 }
+
+/**
+ * Tasks as a queue: a row with `due_at` is the job. Several gateways may work on it; a task that is being submitted or
+ * looked at names the worker that does, and is nobody else's until that worker gives it back or has ended.
+ */
+export function createTaskQueue({ db, changes, engine }: Store) {
+  async function ofWorker(worker: string): Promise<Task[]> {
+    const rows = await db.selectFrom('tasks').selectAll().where('worker', '=', worker).execute()
+    return rows.map(fromRow)
+  }
+
+  /** The queued task whose turn it is: of the owner with the fewest in flight, then of the one who has waited longest since the last submit, the oldest. */
+  async function nextInTurn(on: Queries, kind: TaskKind, now: number): Promise<string | undefined> {
+    // From owner to owner through the index: the cost depends on how many wait, not on how much they have queued.
+    const { rows } = await sql<{ id: string }>`
+      with recursive waiting(owner) as (
+        select min(owner) from tasks where ${QUEUED} and kind = ${kind}
+        union all
+        select (select min(owner) from tasks where ${QUEUED} and kind = ${kind} and owner > waiting.owner)
+        from waiting where waiting.owner is not null
+      ), heads as (
+        select
+          (select count(*) from tasks where ${IN_FLIGHT} and kind = ${kind} and owner = waiting.owner) as in_flight,
+          (select coalesce(max(submitted_at), 0) from tasks where owner = waiting.owner and kind = ${kind}) as submitted,
+          (select id from tasks where ${QUEUED} and kind = ${kind} and owner = waiting.owner and due_at <= ${now}
+            order by created_at, id limit 1) as id
+        from waiting where waiting.owner is not null
+      )
+      select heads.id from heads join tasks on tasks.id = heads.id
+      order by heads.in_flight, heads.submitted, tasks.created_at, tasks.id limit 1`.execute(on)
+    return rows[0]?.id
+  }
+
+  async function countInFlight(kind: TaskKind, on: Queries = db): Promise<number> {
+    const { n } = await on
+      .selectFrom('tasks')
+      .select((eb) => eb.fn.countAll<number>().as('n'))
+      .where(IN_FLIGHT)
+      .where('kind', '=', kind)
+      .executeTakeFirstOrThrow()
+    return n
+  }
+
+  /** Marks queued tasks as being submitted, in the name of a worker. */
+  async function take(on: Queries, worker: string, ids: readonly string[]): Promise<Task[]> {
+    if (ids.length === 0) return []
+    const rows = await on
+      .updateTable('tasks')
+      .set({ state: 'submitting', worker, waiter: null, due_at: null })
+      .where('id', 'in', ids)
+      .where('state', 'in', sourcesOf('submitting'))
+      .returningAll()
+      .execute()
+    return rows.map(fromRow)
+  }
+
+  return {
+    /** Claims tasks to look at, the longest due first. */
+    async claimDue(worker: string, now: number, limit: number): Promise<Task[]> {
+      // PostgreSQL may run a subquery once for each row, with `skip locked` giving other rows each time, and so more than
+      // the limit; what is materialized runs once.
+      const rows = await db
+        .with(
+          (cte) => cte('due').materialized(),
+          (cte) =>
+            cte
+              .selectFrom('tasks')
+              .select('id')
+              .where(LOOKED_AT)
+              .where(UNCLAIMED)
+              .where('due_at', '<=', now)
+              .orderBy('due_at')
+              .limit(limit)
+              .$if(engine === 'postgres', (query) => query.forUpdate().skipLocked())
+        )
+        .updateTable('tasks')
+        .set({ worker })
+        .where('id', 'in', (query) => query.selectFrom('due').select('id'))
+        .returningAll()
+        .execute()
+      return rows.map(fromRow).sort((a, b) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
+    },
+
+    /**
+     * Claims queued tasks to submit, fairly: one caller with a hundred creations doesn't hold up another one with a
+     * single one. All gateways together have at most `limit` in flight.
+     * @param limit 0: no limit
+     * @param most how many to claim at once
+     */
+    async claimQueued(
+      worker: string,
+      kind: TaskKind,
+      now: number,
+      limit: number,
+      most: number
+    ): Promise<Task[]> {
+      const [first] = await db
+        .selectFrom('tasks')
+        .select('id')
+        .where(QUEUED)
+        .where('kind', '=', kind)
+        .where('due_at', '<=', now)
+        .limit(1)
+        .execute()
+      // The usual answer, which takes no lock.
+      if (first === undefined) return []
+      const claimed = await db.transaction().execute(async (tx) => {
+        if (engine === 'postgres')
+          await sql`select pg_advisory_xact_lock(${CLAIM_LOCK}, ${KINDS[kind]})`.execute(tx)
+        if (limit === 0) {
+          const oldest = await tx
+            .selectFrom('tasks')
+            .select('id')
+            .where(QUEUED)
+            .where('kind', '=', kind)
+            .where('due_at', '<=', now)
+            .orderBy('due_at')
+            .limit(most)
+            .execute()
+          return take(
+            tx,
+            worker,
+            oldest.map(({ id }) => id)
+          )
+        }
+        const taken: Task[] = []
+        for (
+          let places = limit - (await countInFlight(kind, tx));
+          places > 0 && taken.length < most;
+          places--
+        ) {
+          const id = await nextInTurn(tx, kind, now)
+          if (id === undefined) break
+          taken.push(...(await take(tx, worker, [id])))
+        }
+        return taken
+      })
+      for (const { id } of claimed) changes.announce('task', id)
+      return claimed
+    },
+
+    /** Tasks whose time is over and that nobody is working on right now. */
+    async overdue(now: number, limit: number): Promise<Task[]> {
+      const rows = await db
+        .selectFrom('tasks')
+        .selectAll()
+        .where(MAY_EXPIRE)
+        .where(UNCLAIMED)
+        .where('deadline_at', '<=', now)
+        .limit(limit)
+        .execute()
+      return rows.map(fromRow)
+    },
+
+    /** Earliest time after `now` at which something is due. */
+    async nextDueAt(now: number): Promise<number | undefined> {
+      const { rows } = await sql<{ at: number | null }>`
+        select min(due_at) as at from tasks where ${LOOKED_AT} and ${UNCLAIMED} and due_at > ${now}
+        union all select min(due_at) from tasks where ${QUEUED} and due_at > ${now}
+        union all select min(deadline_at) from tasks where ${MAY_EXPIRE} and deadline_at > ${now}`.execute(db)
+      const times = rows.map(({ at }) => at).filter((at) => at !== null)
+      return times.length === 0 ? undefined : Math.min(...times)
+    },
+
+    /** Tasks that a worker has claimed. */
+    ofWorker,
+
+    /** Queued tasks that only a caller in this worker would be told of. */
+    async awaitedIn(worker: string): Promise<Task[]> {
+      const rows = await db
+        .selectFrom('tasks')
+        .selectAll()
+        .where(QUEUED)
+        .where('waiter', '=', worker)
+        .execute()
+      return rows.map(fromRow)
+    },
+
+    /** Gives tasks back that a worker was looking at, all but those it still is. */
+    async release(worker: string, busy: readonly string[] = []): Promise<void> {
+      await db
+        .updateTable('tasks')
+        .set({ worker: null })
+        .where('worker', '=', worker)
+        .where(LOOKED_AT)
+        .$if(busy.length > 0, (query) => query.where('id', 'not in', busy))
+        .execute()
+    },
+
+    countInFlight,
+
+    /** Makes waiting tasks due at once, when what they waited for has happened. */
+    async makeDue(state: 'queued' | 'paused', now: number, kind?: TaskKind): Promise<void> {
+      await db
+        .updateTable('tasks')
+        .set({ due_at: now })
+        .where(state === 'queued' ? QUEUED : sql<boolean>`${LOOKED_AT} and state = 'paused'`)
+        .where('due_at', '>', now)
+        .$if(kind !== undefined, (query) => query.where('kind', '=', kind as TaskKind))
+        .execute()
+    }
+  }
+}

@@ -1,0 +1,137 @@
+import type { ErrorType } from '../errors.ts'
+import type { TaskState } from '../jobs/task-states.ts'
+import type {
+  CreationResult,
+  ImageAspect,
+  ImageModel,
+  LookMemory,
+  VideoSpeed
+} from '../upstream/creation-client.ts'
+import type { TaskRow } from './schema.ts'
+
+export type TaskKind = TaskRow['kind']
+
+interface TaskBase {
+  id: string
+  /** userId, or the empty string for anonymous callers. */
+  owner: string
+  state: TaskState
+  prompt: string
+  upstreamId: string | null
+  resultUrl: string | null
+  memory: LookMemory
+  dueAt: number | null
+  deadlineAt: number | null
+  looks: number
+  lookFailures: number
+  refusals: number
+  result: CreationResult | null
+  error: TaskError | null
+  createdAt: number
+  submittedAt: number | null
+  completedAt: number | null
+  /** The worker that submits it or looks at it right now. */
+  worker: string | null
+  webhookUrl: string | null
+  baseUrl: string | null
+}
+
+export type ImageTask = TaskBase & { kind: 'image'; options: { model: ImageModel; aspect: ImageAspect } }
+export type VideoTask = TaskBase & { kind: 'video'; options: { speed: VideoSpeed } }
+export type Task = ImageTask | VideoTask
+
+/** Why a task failed, complete enough to be answered as an HTTP error later. */
+export interface TaskError {
+  type: ErrorType
+  code: string | null
+  message: string
+  param?: string | null
+  retryAfter?: number
+  shouldRetry?: boolean
+  /** `false`: the upstream was not asked. */
+  asked?: boolean
+}
+
+export type NewTask = {
+  id: string
+  owner: string
+  prompt: string
+  createdAt: number
+  deadlineAt: number | null
+  /** The worker in which its caller waits, where nobody else knows its id. */
+  waiter?: string | null
+  webhookUrl?: string | null
+  baseUrl?: string | null
+} & (Pick<ImageTask, 'kind' | 'options'> | Pick<VideoTask, 'kind' | 'options'>)
+
+/** Columns that may change together with the state. */
+export type TaskPatch = Partial<
+  Pick<
+    TaskBase,
+    | 'upstreamId'
+    | 'resultUrl'
+    | 'memory'
+    | 'dueAt'
+    | 'deadlineAt'
+    | 'looks'
+    | 'lookFailures'
+    | 'refusals'
+    | 'result'
+    | 'error'
+    | 'submittedAt'
+    | 'completedAt'
+  >
+>
+
+const JSON_COLUMNS = new Set(['memory', 'result', 'error'])
+const COLUMNS: Record<keyof TaskPatch, keyof TaskRow> = {
+  upstreamId: 'upstream_id',
+  resultUrl: 'result_url',
+  memory: 'memory',
+  dueAt: 'due_at',
+  deadlineAt: 'deadline_at',
+  looks: 'looks',
+  lookFailures: 'look_failures',
+  refusals: 'refusals',
+  result: 'result',
+  error: 'error',
+  submittedAt: 'submitted_at',
+  completedAt: 'completed_at'
+}
+
+/** The columns that a change sets. */
+export function patchToRow(patch: TaskPatch): Partial<TaskRow> {
+  return Object.fromEntries(
+    Object.entries(patch).map(([key, value]) => {
+      const column = COLUMNS[key as keyof TaskPatch]
+      return [column, JSON_COLUMNS.has(column) && value !== null ? JSON.stringify(value) : value]
+    })
+  )
+}
+
+export function fromRow(row: TaskRow): Task {
+  return {
+    id: row.id,
+    kind: row.kind,
+    owner: row.owner,
+    state: row.state,
+    prompt: row.prompt,
+    options: JSON.parse(row.options),
+    upstreamId: row.upstream_id,
+    resultUrl: row.result_url,
+    memory: JSON.parse(row.memory),
+    dueAt: row.due_at,
+    deadlineAt: row.deadline_at,
+    looks: row.looks,
+    lookFailures: row.look_failures,
+    refusals: row.refusals,
+    result: row.result === null ? null : JSON.parse(row.result),
+    error: row.error === null ? null : JSON.parse(row.error),
+    createdAt: row.created_at,
+    submittedAt: row.submitted_at,
+    completedAt: row.completed_at,
+    worker: row.worker,
+    webhookUrl: row.webhook_url,
+    baseUrl: row.base_url
+  }
+}
