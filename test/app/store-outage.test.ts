@@ -1,14 +1,13 @@
 /** The store goes away, hangs, is full or can't be written, while callers go on asking. */
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { sql } from 'kysely'
 import Database from 'libsql'
 import t, { type Test } from 'tap'
 import { type Simulator, startSimulator } from '../../src/simulator/index.ts'
-import { COOKIE, type Gateway, startGateway } from '../support/gateway.ts'
+import { COOKIE, startGateway } from '../support/gateway.ts'
 import { call, endOfTask, until } from '../support/http.ts'
 import { type Load, startLoad } from '../support/load.ts'
 import { privatePostgres } from '../support/postgres.ts'
@@ -21,7 +20,7 @@ const LONGEST_MS = 15_000
 /** One small picture a creation: it is the store that is under load. */
 const BEHAVE = { media: { plain: true }, poll: { images: 1 } }
 
-t.jobs = 2
+t.jobs = 4
 
 async function simulated(t: Test): Promise<Simulator> {
   const sim = await startSimulator({ cookies: [COOKIE], behave: BEHAVE })
@@ -151,61 +150,71 @@ async function hears(t: Test, sim: Simulator, one: string, other: string): Promi
 }
 
 /** Ways in which SQLite itself says that it can't write, on every machine. */
-const sqliteFaults: {
-  name: string
-  set: (gateway: Gateway) => Promise<void>
-  clear: (gateway: Gateway) => Promise<void>
-}[] = [
+const sqliteFaults = [
   {
+    // Nothing is written to the file's header, so that it seems to be ready.
     name: 'full (the file may have no more pages)',
-    async set({ app }) {
-      const { db } = app.store.database
-      const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(db)
-      await sql`pragma max_page_count = ${sql.lit(rows[0]?.page_count ?? 1)}`.execute(db)
-    },
-    async clear({ app }) {
-      await sql`pragma max_page_count = 1073741823`.execute(app.store.database.db)
-    }
+    ready: 200,
+    set: (database: Database.Database) => database.exec(`pragma max_page_count = ${database.pragma('page_count', { simple: true })}`),
+    clear: (database: Database.Database) => database.exec('pragma max_page_count = 1073741823')
   },
   {
     name: 'read-only',
-    async set({ app }) {
-      await sql`pragma query_only = on`.execute(app.store.database.db)
-    },
-    async clear({ app }) {
-      await sql`pragma query_only = off`.execute(app.store.database.db)
-    }
+    ready: 503,
+    set: (database: Database.Database) => database.exec('pragma query_only = on'),
+    clear: (database: Database.Database) => database.exec('pragma query_only = off')
   }
 ]
 
-for (const { name, set, clear } of sqliteFaults) {
-  t.test(`SQLite is ${name} for a while under load`, { buffered: true }, async (t) => {
-    const sim = await simulated(t)
-    const gateway = await startGateway(t, { sim, config: { IMAGE_CONCURRENCY: 0, VIDEO_CONCURRENCY: 0 } })
-    const url = await gateway.listen()
-    const load = await startLoad({ urls: [url], userId: 'alice', everyMs: 100 })
-    await until('some work', () => load.accepted.size > 10)
-    await set(gateway)
-    await until('refusals', () => load.replies.filter(({ code }) => code === 'store_unavailable').length > 20)
-    t.strictSame(
-      (await probes(url)).filter((_, n) => n !== 1),
-      [200, 200],
-      'it lives'
-    )
-    await clear(gateway)
-    const served = load.accepted.size
-    await until('new work', () => load.accepted.size > served + 5)
-    await load.stop()
-    await nothingLost(t, url, sim, load)
-    await gateway.app.close()
-    intact(t, gateway.dir)
+/** Connections that were opened from here on: what SQLite is told about one counts for that one only. */
+function watchConnections(t: Test): Database.Database[] {
+  const seen: Database.Database[] = []
+  const { pragma } = Database.prototype
+  Database.prototype.pragma = function (this: Database.Database, ...args: Parameters<typeof pragma>) {
+    if (!seen.includes(this)) seen.push(this)
+    return pragma.apply(this, args)
+  }
+  t.teardown(() => {
+    Database.prototype.pragma = pragma
   })
+  return seen
 }
 
-function intact(t: Test, dir: string): void {
+t.test('SQLite can not write for a while under load', { buffered: true }, async (t) => {
+  for (const { name, ready, set, clear } of sqliteFaults) {
+    await t.test(name, async (t) => {
+      const sim = await simulated(t)
+      const connections = watchConnections(t)
+      const gateway = await startGateway(t, { sim, config: { IMAGE_CONCURRENCY: 0, VIDEO_CONCURRENCY: 0 } })
+      const url = await gateway.listen()
+      t.equal(connections.length, 1)
+      const [database] = connections as [Database.Database]
+      const load = await startLoad({ urls: [url], userId: 'alice', everyMs: 100 })
+      await until('some work', () => load.accepted.size > 10)
+      set(database)
+      await until('refusals', () => load.replies.filter(({ code }) => code === 'store_unavailable').length > 20)
+      t.strictSame(await probes(url), [200, ready, 200])
+      clear(database)
+      const served = load.accepted.size
+      await until('new work', () => load.accepted.size > served + 5)
+      await load.stop()
+      await nothingLost(t, url, sim, load)
+      await gateway.app.close()
+      intact(t, gateway.dir, load)
+    })
+  }
+})
+
+/** What the file holds once the process that wrote it is gone. */
+function intact(t: Test, dir: string, load: Load): void {
   const database = new Database(join(dir, 'bing-gateway.sqlite'))
   t.strictSame(database.pragma('integrity_check'), [{ integrity_check: 'ok' }])
   t.strictSame(database.pragma('foreign_key_check'), [])
+  const completed = database.prepare("select id from tasks where state = 'completed'").all() as { id: string }[]
+  const kept = new Set(completed.map(({ id }) => id))
+  t.strictSame([...load.accepted.values()].filter((id) => !kept.has(id)), [])
+  const { n } = database.prepare('select count(*) as n from turns').get() as { n: number }
+  t.ok(n >= load.conversations.reduce((sum, { answered }) => sum + answered.length, 0))
   database.close()
 }
 
@@ -238,8 +247,8 @@ if (process.platform === 'linux') {
     }
     const load = await startLoad({ urls: [gateway.url], userId: 'alice', everyMs: 100 })
     await until('some work', () => load.accepted.size > 10)
-    // One and a half pages more.
-    limit(statSync(join(data, 'bing-gateway.sqlite-wal')).size + 6000)
+    // Two and a half pages: the log is longer already, and is written from its beginning again and again.
+    limit(10_000)
     await until('refusals', () => load.replies.filter(({ code }) => code === 'store_unavailable').length > 20)
     t.strictSame(await probes(gateway.url), [200, 503, 200])
     limit('unlimited')
@@ -252,7 +261,7 @@ if (process.platform === 'linux') {
     await until('new work', () => load.accepted.size > served + 5)
     await load.stop()
     await nothingLost(t, gateway.url, sim, load)
-    t.equal(await gateway.end('SIGTERM'), 0)
-    intact(t, data)
+    await gateway.end('SIGKILL')
+    intact(t, data, load)
   })
 }

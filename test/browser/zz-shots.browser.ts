@@ -2,12 +2,16 @@ import t from 'tap'
 import { createKeyStore } from '../../src/store/key-store.ts'
 import { visit } from '../support/browser.ts'
 import { startGateway, USER } from '../support/gateway.ts'
+
 t.test('shots', async (t) => {
   const gateway = await startGateway(t, { config: { AUTH_MODE: 'key', DEFAULT_LIMITS: 'images=3/d' } })
   gateway.sim.set('media', { plain: false })
   const { key } = await createKeyStore(gateway.app.store.database).create(USER, Date.now(), null)
   const h = { authorization: `Bearer ${key}` }
-  for (const q of ['My favourite colour is green', 'compare two options in a very long question that goes on and on until nobody can read it any more']) {
+  for (const q of [
+    'My favourite colour is green',
+    'compare two options in a very long question that goes on and on until nobody can read it any more'
+  ]) {
     const { invocationId, ...c } = (await gateway.post('/create_conversation', { userId: USER }, h)).json
     await gateway.post('/chatgpt', { ...c, prompt: q }, h)
   }
@@ -32,7 +36,8 @@ t.test('shots', async (t) => {
   await page.getByLabel('What should happen in the video?').fill('waves')
   await page.getByRole('button', { name: 'Create video' }).click()
   await page.locator('#video-result video').waitFor()
-  for (let n = 0; n < 2; n++) await gateway.post('/create/image', { query: `boat ${n}`, aspect: 'LANDSCAPE' }, h)
+  for (let n = 0; n < 2; n++)
+    await gateway.post('/create/image', { query: `boat ${n}`, aspect: 'LANDSCAPE' }, h)
   await page.getByLabel('Square').check()
   await page.getByRole('button', { name: 'Create images' }).click()
   await page.locator('#image-result .error').waitFor()

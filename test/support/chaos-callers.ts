@@ -40,7 +40,7 @@ const PASSING = new Set(['turn_in_progress', 'restarted', 'outcome_unknown', 'st
  */
 export function createCallers({ sim, random, userId, webhookUrl }: CallersSettings) {
   const headers = { 'x-user-id': userId }
-  const acknowledged: { prompt: string; taskId: string }[] = []
+  const acknowledged = new Map<string, string>()
   const toRepeat = new Set<Creation>()
   const answered: Creation[] = []
   const withWebhook = new Set<string>()
@@ -68,8 +68,11 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
       return
     }
     toRepeat.delete(creation)
-    if (reply.status === 200 || reply.status === 202)
-      acknowledged.push({ prompt, taskId: reply.json.data.taskId })
+    if (reply.status === 200 || reply.status === 202) {
+      const { taskId } = reply.json.data
+      if ((acknowledged.get(prompt) ?? taskId) !== taskId) differing += 1
+      acknowledged.set(prompt, taskId)
+    }
     // What says that nothing was sent frees the key.
     if (!keyed || reply.status === 503) return
     if (creation.answer !== undefined && creation.answer !== reply.text) differing += 1
@@ -141,7 +144,8 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
   }
 
   return {
-    acknowledged: acknowledged as readonly { prompt: string; taskId: string }[],
+    /** Tasks that a caller was told of, by prompt. */
+    acknowledged: acknowledged as ReadonlyMap<string, string>,
     turns,
     unexpected,
     get unanswered() {

@@ -100,7 +100,7 @@ export async function runChaos(t: Test, { engine, rounds, seed }: ChaosOptions):
   const ids = receiver.received.map(({ headers }) => headers['webhook-id'])
   const counts = {
     rounds,
-    'creations acknowledged': callers.acknowledged.length,
+    'creations acknowledged': callers.acknowledged.size,
     'creations without an answer': callers.unanswered,
     'tasks in all': tasks.length,
     'tasks completed': tasks.filter(({ status }) => status === 'completed').length,
@@ -110,7 +110,7 @@ export async function runChaos(t: Test, { engine, rounds, seed }: ChaosOptions):
     'turns asked again, unanswered before': callers.turns.repeated,
     'webhooks delivered': new Set(ids).size,
     'webhooks sent more than once': ids.length - new Set(ids).size,
-    'LOST: acknowledged creations': callers.acknowledged.filter(({ taskId }) => !known.has(taskId)).length,
+    'LOST: acknowledged creations': [...callers.acknowledged.values()].filter((id) => !known.has(id)).length,
     'LOST: tasks that did not end': tasks.filter(({ status }) => status === 'processing').length,
     'LOST: webhooks': untold().length,
     'LOST: acknowledged turns': callers.turns.lost,

@@ -42,7 +42,7 @@ export const CHAT = `
 #history { margin: 0 -.25rem .5rem; font-size: .9375rem; }
 #history summary { width: fit-content; padding: .15rem .6rem; border-radius: 8px; color: var(--muted); cursor: pointer; }
 #history summary:hover { background: var(--sunken); color: var(--text); }
-.history-body { display: grid; gap: .5rem; justify-items: start; max-height: 15rem; overflow-y: auto; margin-top: .35rem; padding: .5rem; border-radius: 10px; background: var(--sunken); }
+.history-body { display: grid; gap: .5rem; justify-items: start; max-height: min(15rem, 30vh); overflow-y: auto; margin-top: .35rem; padding: .5rem; border-radius: 10px; background: var(--sunken); }
 #history-list { list-style: none; width: 100%; display: grid; gap: .15rem; }
 #history-list:empty, #history-trouble:empty { display: none; }
 #history-list li { display: grid; grid-template-columns: minmax(0, 1fr) auto; align-items: center; gap: .25rem .5rem; }

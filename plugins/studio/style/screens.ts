@@ -4,8 +4,14 @@ export const SCREENS = `
   .work { grid-template-columns: minmax(0, 5fr) minmax(0, 6fr); align-items: start; }
   #chat { position: sticky; top: 5.25rem; height: clamp(30rem, 100vh - 6.75rem, 56rem); }
 }
+@media (max-width: 80rem) {
+  header { position: static; }
+  .identity { margin-left: auto; }
+  #chat { top: 1rem; }
+  html { scroll-padding-top: 1rem; }
+}
 @media (max-width: 48rem) {
-  header { position: static; gap: .5rem .75rem; padding-inline: .75rem; }
+  header { gap: .5rem .75rem; padding-inline: .75rem; }
   #health { order: 1; margin-left: auto; }
   .identity { order: 2; }
   nav { order: 3; margin: 0; }
@@ -20,7 +26,6 @@ export const SCREENS = `
   .segments { flex: 1 1 100%; flex-wrap: nowrap; }
   .segments label { flex: 1 1 auto; }
   .segments span { justify-content: center; padding: 0 .4rem; }
-  html { scroll-padding-top: 1rem; }
 }
 @media (max-width: 26rem) {
   .shape { display: none; }
