@@ -140,7 +140,9 @@ export function createDueLoop(settings: DueLoopSettings): DueLoop {
       await seen
     },
     work(id, run) {
-      const running = run()
+      // What was claimed again the moment that it was given back follows on what is about to leave.
+      const before = busy.get(id)
+      const running: Promise<void> = (before === undefined ? run() : before.then(run))
         .catch(async (error) => {
           log.error({ err: error, id, loop: name }, 'job failed')
           // It stays busy for a while, or the next pass would take it up at once, in a tight loop.
@@ -149,7 +151,7 @@ export function createDueLoop(settings: DueLoopSettings): DueLoop {
           doubt()
         })
         .finally(() => {
-          busy.delete(id)
+          if (busy.get(id) === running) busy.delete(id)
           loop.kick()
         })
       busy.set(id, running)

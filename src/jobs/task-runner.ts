@@ -101,10 +101,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   async function lookAtDue(): Promise<void> {
     const places = LOOKS_AT_ONCE - (loop.busy.size - submits.size)
     if (places <= 0) return
-    for (const task of await store.claimDue(worker, clock.now(), places)) {
-      // Still busy with a claim that was taken from this worker meanwhile: the next look is another one's, or later.
-      if (!loop.busy.has(task.id)) loop.work(task.id, () => look(task))
-    }
+    for (const task of await store.claimDue(worker, clock.now(), places)) loop.work(task.id, () => look(task))
   }
 
   const loop = createDueLoop({

@@ -225,6 +225,31 @@ t.test('what falls due while the loop looks at the store is not forgotten', asyn
   t.ok(Date.now() - startedAt < 5000, 'no look had to wait for the longest timer')
 })
 
+t.test('a task that is due again before its last step has quite ended is not forgotten', async (t) => {
+  const gateway = await startGateway(t, { config: { POLL_INTERVAL_MS: 10 } })
+  const { taskRunner, store } = gateway.app
+  // Over a network the next pass can see what a step has stored before the step itself hears of it.
+  const slowly =
+    <A extends unknown[], R>(change: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      const result = await change(...args)
+      await new Promise((resolve) => setTimeout(resolve, 15))
+      taskRunner.kick()
+      await new Promise((resolve) => setTimeout(resolve, 15))
+      return result
+    }
+  store.tasks.move = slowly(store.tasks.move)
+  store.tasks.update = slowly(store.tasks.update)
+  gateway.sim.set('poll', { pendingPolls: 4 })
+  const answers = await Promise.all(
+    Array.from({ length: 6 }, (_, n) => gateway.post('/create/image', { query: `fox ${n}` }))
+  )
+  t.strictSame(
+    answers.map(({ status }) => status),
+    Array(6).fill(200)
+  )
+})
+
 t.test('a caller who leaves while the task is being stored stops it too', async (t) => {
   const gateway = await startGateway(t, { config: { IMAGE_CONCURRENCY: 1 } })
   const url = await gateway.listen()
