@@ -4,6 +4,7 @@ import { DRAIN_MS } from '../plugins/core/lifecycle.ts'
 import { type AppDependencies, buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { createLogger } from './logger.ts'
+import { isStoreFault } from './store/database.ts'
 
 /** How long closing may take after the running requests have ended, or have been told to, before the process ends anyway. */
 const CLOSE_MS = 5000
@@ -91,6 +92,8 @@ export function startProblem(error: unknown, config: Config): string {
   const { code, message } = (error ?? {}) as { code?: string; message?: string }
   if (code === 'EADDRINUSE') return `port ${config.PORT} on ${config.HOST} is in use.`
   if (code === 'EACCES' && message?.includes('listen')) return `it may not listen on port ${config.PORT}.`
+  if (isStoreFault(error) && config.DATABASE_URL !== undefined)
+    return `the database that DATABASE_URL names can't be used (${code ?? message}).`
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `this machine has no address ${config.HOST}.`
   if (
     code?.startsWith('SQLITE_') ||

@@ -62,7 +62,8 @@ export default fp(
             createdAt: clock.now(),
             deadlineAt,
             waiter: attended ? worker.id : null,
-            webhookUrl: webhookUrl ?? null,
+            // As it was judged; the text may hold what a URL parser drops and the store does not take.
+            webhookUrl: webhookUrl === undefined ? null : new URL(webhookUrl).href,
             baseUrl: webhookUrl === undefined ? null : baseUrl
           },
           async (tx) => {

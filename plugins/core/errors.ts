@@ -47,6 +47,14 @@ export function toGatewayError(error: unknown): GatewayError {
   return new GatewayError('api_error', 'Internal error.', { cause: error })
 }
 
+/** Where a field stands, in front of its name; in the body it needs no saying. */
+const WHERE: Record<string, string> = {
+  body: '',
+  params: 'path parameter ',
+  querystring: 'query parameter ',
+  headers: 'header '
+}
+
 function invalidField(validation: NonNullable<FastifyError['validation']>, where = 'body'): GatewayError {
   const [first] = validation
   const missing = (first?.params as { missingProperty?: string } | undefined)?.missingProperty
@@ -63,7 +71,7 @@ function invalidField(validation: NonNullable<FastifyError['validation']>, where
         : first?.keyword === 'minLength'
           ? 'must not be empty'
           : (first?.message ?? 'is invalid')
-  const kind = where === 'body' ? '' : `${where === 'params' ? 'path' : where} parameter `
+  const kind = WHERE[where] ?? `${where} `
   return new GatewayError('invalid_request_error', `${kind}${param} ${reason}.`, { param })
 }
 

@@ -76,6 +76,9 @@ export default fp(
         .send(body)
     }
 
+    /** Says that an answer is another request's. */
+    const replayed = (reply: FastifyReply) => reply.header('idempotency-replayed', 'true')
+
     function toKept(reply: FastifyReply, { status, headers = {}, body }: Outcome): KeptResponse {
       return { status, headers, body: reply.serializeInput(body, String(status)) as string }
     }
@@ -108,8 +111,11 @@ export default fp(
         }
         kept = { status: error.status, headers: errorHeaders(error), body: JSON.stringify(errorBody(error)) }
       }
-      const stored = await keys.finish(use.id, use.seal.seal(JSON.stringify(kept)))
-      return stored === undefined ? kept : JSON.parse(use.seal.open(stored))
+      const sealed = use.seal.seal(JSON.stringify(kept))
+      const stored = await keys.finish(use.id, sealed)
+      if (stored === undefined || stored === sealed) return kept
+      replayed(reply)
+      return JSON.parse(use.seal.open(stored))
     }
 
     async function begin(id: string, work: KeyedWork): Promise<string> {
@@ -117,7 +123,10 @@ export default fp(
         const bind = async (tx: Queries, taskId: string) => {
           if (!(await keys.bind(tx, id, worker.id, taskId))) throw keyLost()
         }
-        return (await work.begin?.(bind)) ?? ''
+        const taskId = await work.begin?.(bind)
+        // Who waits for what becomes of the key waits for the task from here on, even if this request is broken off.
+        if (taskId !== undefined) database.changes.announce('idempotency', id)
+        return taskId ?? ''
       } catch (error) {
         await keys
           .free(id, mine)
@@ -146,7 +155,7 @@ export default fp(
         const id = sha256(JSON.stringify([work.owner, request.routeOptions.url, key]))
         const seal = createSeal(secret, key, id)
         const signal = AbortSignal.any([work.signal, lifecycle.stopping])
-        for (let first = true; ; first = false) {
+        for (;;) {
           const use = await keys.claim(id, bodyHash, worker.id, clock.now())
           if (use === undefined) {
             running.add(id)
@@ -157,9 +166,9 @@ export default fp(
             }
           }
           if (use.body_hash !== bodyHash) throw reused()
-          if (first) reply.header('idempotency-replayed', 'true')
-          if (use.response !== null) return send(reply, JSON.parse(seal.open(use.response)))
-          if (use.task_id !== null) return send(reply, await run({ id, seal }, work, reply, use.task_id))
+          if (use.response !== null) return send(replayed(reply), JSON.parse(seal.open(use.response)))
+          if (use.task_id !== null)
+            return send(replayed(reply), await run({ id, seal }, work, reply, use.task_id))
           // Claimed by a statement whose answer was lost: nothing runs.
           if (use.worker === worker.id && !running.has(id)) await keys.free(id, mine)
           else await changed(use, signal)

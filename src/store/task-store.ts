@@ -124,6 +124,8 @@ export function createTaskStore(store: Store) {
     },
 
     async get(id: string): Promise<Task | undefined> {
+      // PostgreSQL takes no text with NUL; nothing has such an id.
+      if (id.includes('\0')) return undefined
       const row = await db.selectFrom('tasks').selectAll().where('id', '=', id).executeTakeFirst()
       return row === undefined ? undefined : fromRow(row)
     },

@@ -150,6 +150,40 @@ t.test('a keyed image whose caller leaves before its turn is made all the same',
   t.equal(received(gateway, 'second'), 1)
 })
 
+t.test('who joined a request that came to nothing runs itself, and is told so', async (t) => {
+  const gateway = await startGateway(t)
+  const url = await gateway.listen()
+  gateway.sim.set('create', { delayMs: 300 })
+  const first = hangUpAfter(200, `${url}/create_conversation`, { userId: USER }, keyed('k', {}))
+  await pause(100)
+  const joined = await gateway.post('/create_conversation', { userId: USER }, keyed('k', {}))
+  await first
+  t.strictSame([joined.status, joined.headers['idempotency-replayed']], [200, undefined])
+  const again = await gateway.post('/create_conversation', { userId: USER }, keyed('k', {}))
+  t.strictSame([again.text, again.headers['idempotency-replayed']], [joined.text, 'true'])
+})
+
+t.test('who joined before there was a task gets its answer when the first caller leaves', async (t) => {
+  const WEBHOOK_SECRET = `whsec_${Buffer.alloc(32, 1).toString('base64')}`
+  const gateway = await startGateway(t, { config: { WEBHOOK_SECRET } })
+  const url = await gateway.listen()
+  const { webhooks } = gateway.app
+  const { check } = webhooks
+  // A slow name server.
+  webhooks.check = async (target) => {
+    await pause(300)
+    await check(target)
+  }
+  const body = { query: 'a fox', webhookUrl: 'http://93.184.216.34/hook' }
+  gateway.sim.set('poll', { readyAfterMs: 500 })
+  const first = hangUpAfter(500, `${url}/create/image`, body, keyed('k'))
+  await pause(100)
+  const joined = await gateway.post('/create/image', body, keyed('k'))
+  await first
+  t.strictSame([joined.status, joined.headers['idempotency-replayed']], [200, 'true'])
+  t.equal(received(gateway, 'a fox'), 1)
+})
+
 t.test('while it runs, a repeat that does not wait gets the same task', async (t) => {
   const gateway = await startGateway(t)
   gateway.sim.set('poll', { readyAfterMs: 300 })

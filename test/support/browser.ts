@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import { type Browser, chromium, type Locator, type Page } from 'playwright-core'
 import type { Test } from 'tap'
 
 const EXECUTABLE = process.env.CHROMIUM_PATH || '/usr/bin/chromium'
@@ -15,6 +15,9 @@ const ARGS = [
   '--disable-component-update',
   '--disable-sync'
 ]
+
+// biome-ignore lint/suspicious/noExplicitAny: runs in the browser, whose types are not loaded here
+type BrowserElement = any
 
 export interface Visit {
   page: Page
@@ -65,3 +68,19 @@ export async function visit(t: Test, url: string): Promise<Visit> {
     }
   }
 }
+
+/** Sizes of pictures once all of them are loaded. */
+export async function loaded(pictures: Locator): Promise<[number, number][]> {
+  return pictures.evaluateAll((images: BrowserElement[]) =>
+    Promise.all(
+      images.map(async (image) => {
+        await image.decode()
+        return [image.naturalWidth, image.naturalHeight] as [number, number]
+      })
+    )
+  )
+}
+
+/** Complaints of a page without what the browser itself notes about each refused request. */
+export const beyondRefusals = (complaints: readonly string[]) =>
+  complaints.filter((complaint) => !complaint.startsWith('Failed to load resource'))

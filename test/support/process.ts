@@ -20,11 +20,20 @@ export interface StartedProcess {
   exited: Promise<number | null>
 }
 
-/** Runs the built command line. `npm ci` builds it; a tree without it can't prove anything. */
-export function runCli(t: Test, args: string[], env: Record<string, string>): StartedProcess {
+/**
+ * Runs the built command line. `npm ci` builds it; a tree without it can't prove anything.
+ * @param within a command that gets the real one as its arguments
+ */
+export function runCli(
+  t: Test,
+  args: string[],
+  env: Record<string, string>,
+  within: readonly string[] = []
+): StartedProcess {
   const cli = join(ROOT, 'dist', 'src', 'cli.js')
   if (!existsSync(cli)) throw new Error('dist/ is missing: run "npm run build" first')
-  const child = spawn(process.execPath, [cli, ...args], {
+  const [command, ...rest] = [...within, process.execPath, cli, ...args] as [string, ...string[]]
+  const child = spawn(command, rest, {
     env: { PATH: process.env.PATH ?? '', ...env },
     stdio: ['pipe', 'pipe', 'pipe']
   })
@@ -37,14 +46,23 @@ export function runCli(t: Test, args: string[], env: Record<string, string>): St
 }
 
 /** Starts the service as a process of its own and waits for the line that says that it listens. */
-export async function startProcess(t: Test, env: Record<string, string>): Promise<GatewayProcess> {
-  const { child, output, exited } = runCli(t, ['serve'], {
-    HOST: '127.0.0.1',
-    PORT: '0',
-    // Tests of limits set their own.
-    DEFAULT_LIMITS: '',
-    ...env
-  })
+export async function startProcess(
+  t: Test,
+  env: Record<string, string>,
+  within?: readonly string[]
+): Promise<GatewayProcess> {
+  const { child, output, exited } = runCli(
+    t,
+    ['serve'],
+    {
+      HOST: '127.0.0.1',
+      PORT: '0',
+      // Tests of limits set their own.
+      DEFAULT_LIMITS: '',
+      ...env
+    },
+    within
+  )
   const url = await new Promise<string>((resolve, reject) => {
     const look = () => {
       const match = /"msg":"Server listening at (http:[^"]+)"/.exec(output())

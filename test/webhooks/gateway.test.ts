@@ -51,6 +51,14 @@ t.test('without a secret no webhook can be asked for', async (t) => {
   t.strictSame(await gateway.app.store.tasks.list('alice', { limit: 10 }), [])
 })
 
+t.test('a target is kept as it was judged', async (t) => {
+  const gateway = await startGateway(t, { config: { WEBHOOK_SECRET: SECRET } })
+  const { status, json } = await create(gateway, ' http://93.184.216.34/a\u0000b\n')
+  t.equal(status, 200)
+  const task = await gateway.app.store.tasks.get(json.data.taskId)
+  t.equal(task?.webhookUrl, 'http://93.184.216.34/a%00b', 'PostgreSQL takes no text with NUL')
+})
+
 t.test('targets that are not allowed are refused before anything is created', async (t) => {
   const gateway = await startGateway(t, {
     config: { WEBHOOK_SECRET: SECRET, DEFAULT_LIMITS: 'none' }

@@ -56,16 +56,13 @@ function clearErrors() {
 }
 
 function askForName(prompt) {
-  const isKey = here.key !== '' || keysOnly()
-  const field = $(isKey && here.key !== '' ? 'user' : 'credential')
-  field.setAttribute('aria-invalid', 'true')
-  field.focus()
   $('chat-prompt').value = prompt
   clearErrors()
-  const what = !isKey ? 'Chat needs a name from the whitelist.'
-    : here.key === '' ? 'Chat needs an API key.'
-      : 'Chat needs the user name too that the API key was made for.'
-  $('chat-log').append(errorCard(new ApiError(what + ' Write it into the field at the top, then send.')))
+  const hasKey = here.key !== ''
+  const what = hasKey ? 'Chat needs the user name too that the API key was made for.'
+    : keysOnly() ? 'Chat needs an API key.' : 'Chat needs a name from the whitelist.'
+  $('chat-log').append(errorCard(
+    needField(hasKey ? 'user' : 'credential', what + ' Write it into the field at the top, then send.')))
 }
 
 async function turn(prompt, signal) {
@@ -111,7 +108,8 @@ async function ask(prompt) {
     if (!signal.aborted) {
       showAnswer(answer)
       $('chat-turns').textContent = answer.turns ? 'Turn ' + answer.turns.used + ' of ' + answer.turns.max : ''
-      if ($('history').open) loadHistory()
+      // Not under the hands of somebody who goes through it.
+      if ($('history').open && !$('history').contains(document.activeElement)) loadHistory()
     }
   } catch (error) {
     typing.remove()

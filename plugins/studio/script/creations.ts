@@ -23,6 +23,7 @@ function startCreation({ form, region, path, kind, words, ask, sketch, result })
   const retry = () => form.requestSubmit()
   onSubmit(form, async () => {
     const who = settleIdentity()
+    if (who.id === '' && !mayBeNobody()) return show(region, false, errorCard(needField('credential', whoIsMissing())))
     const body = ask()
     const wait = waiting('Sending the prompt')
     delete region.dataset.task

@@ -58,7 +58,17 @@ function blame({ code, message, retryAfter }, who, path) {
 function clearBlame() {
   for (const id of ['credential', 'user']) $(id).removeAttribute('aria-invalid')
   $('identity-problem').hidden = true
+  $('identity-problem').textContent = ''
 }
+
+// Says at the field that somebody has to be named first. A failure to show where it was wanted.
+function needField(id, words) {
+  $(id).setAttribute('aria-invalid', 'true')
+  $(id).focus()
+  return new ApiError(words, { canRetry: false })
+}
+
+const mayBeNobody = () => document.body.dataset.anonymous === 'true'
 
 function whoIsMissing() {
   if (keysOnly()) return 'Put your API key into the field at the top.'

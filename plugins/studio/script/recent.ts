@@ -54,7 +54,7 @@ function putOnShelf(who, task) {
 function showShelf(isLoading = false) {
   const isEmpty = shelf().children.length === 0
   $('recent-empty').hidden = !isEmpty || isLoading || $('recent-trouble').children.length > 0
-  $('recent-empty').textContent = here.id === '' && document.body.dataset.anonymous !== 'true'
+  $('recent-empty').textContent = here.id === '' && !mayBeNobody()
     ? whoIsMissing() + ' Then your creations show up here.'
     : 'Nothing here yet. What you create shows up here.'
   $('recent-more').hidden = !shelf().dataset.cursor
@@ -68,7 +68,7 @@ function lookAfter(card) {
 async function loadRecent() {
   shelf().replaceWith(h('ul', { class: 'cards' }))
   $('recent-trouble').replaceChildren()
-  if (here.id === '' && document.body.dataset.anonymous !== 'true') return showShelf()
+  if (here.id === '' && !mayBeNobody()) return showShelf()
   showShelf(true)
   await loadPage()
 }

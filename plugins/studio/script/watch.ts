@@ -97,7 +97,7 @@ async function streamed(id, who, signal) {
     document.removeEventListener('visibilitychange', leave)
     streams--
   }
-  return { task, any: task !== undefined }
+  return { task, any: task !== undefined || document.hidden }
 }
 
 // Server-sent events; the browser's own reader of them sends no headers, and so no key.
