@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as pause } from 'node:timers/promises'
+import { sql } from 'kysely'
 import { buildApp } from '../src/app.ts'
 import { createLogger } from '../src/logger.ts'
 import { openStore, type Store } from '../src/store/database.ts'
@@ -40,7 +41,12 @@ interface Measured {
 }
 
 /** One store of one size, in a process of its own, so that memory is that of this one. */
-async function measure(engine: (typeof ENGINES)[number], size: number, bing: { url: string; chatUrl: string }, databaseUrl?: string): Promise<Measured> {
+async function measure(
+  engine: (typeof ENGINES)[number],
+  size: number,
+  bing: { url: string; chatUrl: string },
+  databaseUrl?: string
+): Promise<Measured> {
   const dataDir = mkdtempSync(join(tmpdir(), 'bing-gateway-bench-'))
   try {
     writeFileSync(join(dataDir, 'whitelist.txt'), '')
@@ -61,41 +67,43 @@ async function measure(engine: (typeof ENGINES)[number], size: number, bing: { u
 
 async function seed({ db, engine }: Store, size: number, state: 'polling' | 'queued'): Promise<void> {
   const now = Date.now()
-  const rows = Array.from({ length: size }, (_, n): TaskRow => ({
-    id: `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
-    kind: 'video',
-    owner: `user-${n % OWNERS}`,
-    state,
-    prompt: `a bench, ${n}`,
-    options: '{"speed":"standard"}',
-    upstream_id: state === 'polling' ? `4-${n.toString(16).padStart(32, '0')}` : null,
-    result_url: null,
-    memory: '{}',
-    due_at: now - size + n,
-    deadline_at: state === 'polling' ? now + 3_600_000 : null,
-    looks: 0,
-    look_failures: 0,
-    refusals: 0,
-    result: null,
-    error: null,
-    created_at: now - size + n,
-    submitted_at: state === 'polling' ? now : null,
-    completed_at: null,
-    worker: null,
-    waiter: null,
-    webhook_url: null,
-    base_url: null,
-    limit_window: null
-  }))
+  const rows = Array.from(
+    { length: size },
+    (_, n): TaskRow => ({
+      id: `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
+      kind: 'video',
+      owner: `user-${n % OWNERS}`,
+      state,
+      prompt: `a bench, ${n}`,
+      options: '{"speed":"standard"}',
+      upstream_id: state === 'polling' ? `4-${n.toString(16).padStart(32, '0')}` : null,
+      result_url: null,
+      memory: '{}',
+      due_at: now - size + n,
+      deadline_at: state === 'polling' ? now + 3_600_000 : null,
+      looks: 0,
+      look_failures: 0,
+      refusals: 0,
+      result: null,
+      error: null,
+      created_at: now - size + n,
+      submitted_at: state === 'polling' ? now : null,
+      completed_at: null,
+      worker: null,
+      waiter: null,
+      webhook_url: null,
+      base_url: null,
+      limit_window: null,
+      sent_at: null
+    })
+  )
   for (let from = 0; from < size; from += 500)
-    await db.insertInto('tasks').values(rows.slice(from, from + 500)).execute()
+    await db
+      .insertInto('tasks')
+      .values(rows.slice(from, from + 500))
+      .execute()
   // As the server does by itself before long.
-  if (engine === 'postgres') await runRaw(db, 'analyze tasks')
-}
-
-async function runRaw(db: Store['db'], text: string): Promise<void> {
-  const { sql } = await import('kysely')
-  await sql.raw(text).execute(db)
+  if (engine === 'postgres') await sql`vacuum analyze tasks`.execute(db)
 }
 
 /** The next tasks to look at: 32 of them, put back with a later time, as after a look. */
@@ -193,7 +201,9 @@ function show(engine: string, results: Map<number, Measured>): void {
   if (smallest === undefined) return
   const verdict = (value: number, target: number) => (value <= target ? '' : '  MISS')
   console.log(`\n${engine}`)
-  console.log('   tasks   claim due p50/p99 (ratio)      claim queued p50/p99 (ratio)   loop delay p99/max   looks/s   RSS')
+  console.log(
+    '   tasks   claim due p50/p99 (ratio)      claim queued p50/p99 (ratio)   loop delay p99/max   looks/s   RSS'
+  )
   for (const [size, { due, queued, delayP99, delayMax, looksPerSecond, rssMb }] of results) {
     const ratios = [due[0] / smallest.due[0], queued[0] / smallest.queued[0]] as const
     const claim = ([p50, p99]: [number, number], ratio: number) =>
@@ -218,17 +228,26 @@ async function main(): Promise<void> {
   const bing = fork(new URL('./upstream.js', import.meta.url), { stdio: 'inherit' })
   try {
     const [urls] = (await once(bing, 'message')) as [{ url: string; chatUrl: string }]
-    console.log(`Targets: claims at most ${TARGETS.ratio}× those of the smallest store, loop delay p99 at most ${TARGETS.delayMs} ms.`)
+    console.log(
+      `Targets: claims at most ${TARGETS.ratio}× those of the smallest store, loop delay p99 at most ${TARGETS.delayMs} ms.`
+    )
     for (const engine of ENGINES) {
       const results = new Map<number, Measured>()
       for (const size of SIZES) {
-        const databaseUrl = engine === 'postgres' ? await (await startPostgres(t as never, { durable: true })).database() : ''
-        const child = fork(new URL(import.meta.url), ['--measure', engine, String(size), JSON.stringify(urls), databaseUrl], {
-          stdio: 'inherit'
-        })
+        const databaseUrl =
+          engine === 'postgres' ? await (await startPostgres(t as never, { durable: true })).database() : ''
+        const child = fork(
+          new URL(import.meta.url),
+          ['--measure', engine, String(size), JSON.stringify(urls), databaseUrl],
+          {
+            stdio: 'inherit'
+          }
+        )
         const answer = await Promise.race([
           once(child, 'message').then(([message]) => message as Measured),
-          once(child, 'exit').then(([code]) => Promise.reject(new Error(`${engine}, ${size} tasks: ended with ${code}`)))
+          once(child, 'exit').then(([code]) =>
+            Promise.reject(new Error(`${engine}, ${size} tasks: ended with ${code}`))
+          )
         ])
         results.set(size, answer)
         if (child.exitCode === null) await once(child, 'exit')

@@ -72,3 +72,12 @@ export class CallerGone extends Error {
     this.name = 'CallerGone'
   }
 }
+
+/** The gateway's own store could not be asked. */
+export function storeUnavailable(details: Pick<ErrorDetails, 'cause' | 'shouldRetry'> = {}): GatewayError {
+  return new GatewayError('service_unavailable_error', "The gateway's store can't be used right now.", {
+    code: 'store_unavailable',
+    retryAfter: 5,
+    ...details
+  })
+}

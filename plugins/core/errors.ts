@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { CallerGone, errorBody, GatewayError } from '../../src/errors.ts'
+import { CallerGone, errorBody, GatewayError, storeUnavailable } from '../../src/errors.ts'
 import { isStoreFault } from '../../src/store/database.ts'
 
 /** What Fastify itself refuses, in the contract's words. */
@@ -26,13 +26,7 @@ const FASTIFY_ERRORS: Record<string, { status: number; message: string }> = {
 /** Turns whatever was thrown into the error that the caller sees. The only place that knows Fastify's and the store's errors. */
 export function toGatewayError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error
-  if (isStoreFault(error)) {
-    return new GatewayError('service_unavailable_error', "The gateway's store can't be used right now.", {
-      code: 'store_unavailable',
-      retryAfter: 5,
-      cause: error
-    })
-  }
+  if (isStoreFault(error)) return storeUnavailable({ cause: error })
   const { validation, validationContext, code, statusCode } = (error ?? {}) as Partial<FastifyError>
   if (validation !== undefined) return invalidField(validation, validationContext)
   const known = FASTIFY_ERRORS[code ?? '']

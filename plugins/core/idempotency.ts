@@ -6,7 +6,7 @@ import { isTerminal } from '../../src/jobs/task-states.ts'
 import { createSeal, type Seal } from '../../src/sealed.ts'
 import { waitForRow } from '../../src/store/changes.ts'
 import type { Queries } from '../../src/store/database.ts'
-import { createIdempotencyStore, type KeyUse } from '../../src/store/idempotency-store.ts'
+import { createIdempotencyStore, type KeyClaim, type KeyUse } from '../../src/store/idempotency-store.ts'
 import { sharedSecret } from '../../src/store/secret-store.ts'
 import { errorHeaders } from './errors.ts'
 
@@ -57,12 +57,16 @@ export default fp(
   async (fastify) => {
     const { clock, lifecycle, worker } = fastify
     const { database, tasks } = fastify.store
-    const mine = { worker: worker.id }
-    /** Keys whose requests run in this process. */
-    const running = new Set<string>()
+    /** How many requests of this process hold a key, or are about to. */
+    const held = new Map<string, number>()
     const keys = createIdempotencyStore(database)
     const secret = await sharedSecret(database, 'idempotency')
     worker.onEnded(keys.freeOf)
+    // Others wait for these keys, and nothing runs that could tell them.
+    worker.onRenewed(async () => {
+      for (const claim of await keys.claimsOf(worker.id))
+        if (!held.has(claim.id)) await keys.free(claim.id, claim)
+    })
 
     /** A request's body as it counts for a repeat: two forms of the same fields are the same. */
     const fingerprint = (request: FastifyRequest) => sha256(canonical(request.body))
@@ -88,37 +92,36 @@ export default fp(
       return task === undefined || isTerminal(task.state)
     }
 
+    /** @param taskId empty for work that is no task */
     async function run(
-      use: { id: string; seal: Seal },
+      { id, seal, mine }: { id: string; seal: Seal; mine?: KeyClaim },
       work: KeyedWork,
       reply: FastifyReply,
       taskId: string
     ): Promise<KeptResponse> {
+      const request = taskId === '' ? (mine as KeyClaim) : { taskId }
       let kept: KeptResponse
       try {
         kept = toKept(reply, await work.answer(taskId))
       } catch (error) {
-        if (!(error instanceof GatewayError)) {
-          // The caller has left, or the store: the task goes on, and so does what the key stands for.
-          if (taskId === '') await keys.free(use.id, mine)
-          throw error
-        }
-        if (!error.asked) {
-          // A task that has not ended goes on; it is this gateway that is stopping.
-          if (taskId === '') await keys.free(use.id, mine)
-          else if (await hasEnded(taskId)) await keys.free(use.id, { taskId })
+        const isOutcome = error instanceof GatewayError && error.asked
+        if (!isOutcome) {
+          // A task that has not ended goes on, and so does what the key stands for: it is the caller, the store or this
+          // gateway that is leaving.
+          if (taskId === '' || (error instanceof GatewayError && (await hasEnded(taskId))))
+            await keys.free(id, request)
           throw error
         }
         kept = { status: error.status, headers: errorHeaders(error), body: JSON.stringify(errorBody(error)) }
       }
-      const sealed = use.seal.seal(JSON.stringify(kept))
-      const stored = await keys.finish(use.id, sealed)
+      const sealed = seal.seal(JSON.stringify(kept))
+      const stored = await keys.finish(id, request, sealed)
       if (stored === undefined || stored === sealed) return kept
       replayed(reply)
-      return JSON.parse(use.seal.open(stored))
+      return JSON.parse(seal.open(stored))
     }
 
-    async function begin(id: string, work: KeyedWork): Promise<string> {
+    async function begin(id: string, mine: KeyClaim, work: KeyedWork): Promise<string> {
       try {
         const bind = async (tx: Queries, taskId: string) => {
           if (!(await keys.bind(tx, id, worker.id, taskId))) throw keyLost()
@@ -156,22 +159,23 @@ export default fp(
         const seal = createSeal(secret, key, id)
         const signal = AbortSignal.any([work.signal, lifecycle.stopping])
         for (;;) {
-          const use = await keys.claim(id, bodyHash, worker.id, clock.now())
-          if (use === undefined) {
-            running.add(id)
-            try {
-              return send(reply, await run({ id, seal }, work, reply, await begin(id, work)))
-            } finally {
-              running.delete(id)
-            }
+          const mine = { worker: worker.id, createdAt: clock.now() }
+          held.set(id, (held.get(id) ?? 0) + 1)
+          let use: KeyUse | undefined
+          try {
+            use = await keys.claim(id, bodyHash, worker.id, mine.createdAt)
+            if (use === undefined)
+              return send(reply, await run({ id, seal, mine }, work, reply, await begin(id, mine, work)))
+          } finally {
+            const others = (held.get(id) ?? 1) - 1
+            if (others === 0) held.delete(id)
+            else held.set(id, others)
           }
           if (use.body_hash !== bodyHash) throw reused()
           if (use.response !== null) return send(replayed(reply), JSON.parse(seal.open(use.response)))
           if (use.task_id !== null)
             return send(replayed(reply), await run({ id, seal }, work, reply, use.task_id))
-          // Claimed by a statement whose answer was lost: nothing runs.
-          if (use.worker === worker.id && !running.has(id)) await keys.free(id, mine)
-          else await changed(use, signal)
+          await changed(use, signal)
         }
       }
     )

@@ -32,9 +32,13 @@ export default fp(
       labelNames: ['status'],
       registers: [registry],
       async collect() {
-        this.reset()
-        for (const [state, n] of Object.entries(await fastify.store.tasks.countByState())) {
-          this.inc({ status: publicStatus(state as TaskState) }, n)
+        try {
+          const counts = Object.entries(await fastify.store.tasks.countByState())
+          this.reset()
+          for (const [state, n] of counts) this.inc({ status: publicStatus(state as TaskState) }, n)
+        } catch (error) {
+          // The last numbers stay: with the store away, all the other metrics are wanted most.
+          fastify.log.warn({ err: error }, 'tasks could not be counted')
         }
       }
     })

@@ -25,13 +25,18 @@ export default fp(
         {
           name: 'tasks',
           async remove(now, limit) {
-            const ids = await store.tasks.endedBefore(now - keptMs, limit)
-            for (const id of ids) {
-              // Its files first: a task that is left is swept again, a file that is left would stay for good.
-              await media.removeOfTask(id)
-              await store.tasks.remove(id)
+            let removed = 0
+            for (const id of await store.tasks.endedBefore(now - keptMs, limit)) {
+              try {
+                // Its files first: a task that is left is swept again, a file that is left would stay for good.
+                await media.removeOfTask(id)
+                await store.tasks.remove(id)
+                removed += 1
+              } catch (error) {
+                log.error({ err: error, taskId: id }, 'task could not be removed')
+              }
             }
-            return ids.length
+            return removed
           }
         },
         { name: 'webhooks', remove: (now, limit) => deliveries.removeEnded(now - keptMs, limit) },

@@ -51,7 +51,7 @@ export default fp(
       client: CreationClient<T>
     ): CreationClient<T> {
       return {
-        submit: (request, signal) => upstream.observe(name, client.submit(request, signal)),
+        submit: (...args) => upstream.observe(name, client.submit(...args)),
         look: (job, signal) => upstream.observe(name, client.look(job, signal)),
         forgetSession: () => client.forgetSession()
       }

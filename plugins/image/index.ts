@@ -22,10 +22,11 @@ import {
   CreateImageResponseSchema,
   MODELS
 } from '../../schemas/image.ts'
-import { GatewayError } from '../../src/errors.ts'
+import { GatewayError, storeUnavailable } from '../../src/errors.ts'
 import { deadline } from '../../src/jobs/deadline.ts'
 import { cancelled, fromTaskError } from '../../src/jobs/task-errors.ts'
 import { isTerminal } from '../../src/jobs/task-states.ts'
+import { isStoreFault } from '../../src/store/database.ts'
 import type { ImageTask, Task } from '../../src/store/task-store.ts'
 import { baseUrlOf } from '../core/base-url.ts'
 import { type NewCreation, taskUnknown } from '../core/creations.ts'
@@ -40,6 +41,9 @@ declare module 'fastify' {
     images: ReturnType<typeof createImageService>
   }
 }
+
+/** The creation goes on, so that a repeat would be a second one. */
+const NO_REPEAT = { shouldRetry: false }
 
 /** Rules of image creations: what may be asked for, and what becomes of a creation whose caller leaves. */
 export function createImageService({
@@ -78,7 +82,7 @@ export function createImageService({
       const limit = deadline(
         clock,
         config.IMAGE_TIMEOUT_MS + OVERTIME_MS,
-        storeAway,
+        () => storeUnavailable(NO_REPEAT),
         gone,
         lifecycle.stopping
       )
@@ -87,6 +91,7 @@ export function createImageService({
         task = await taskRunner.waitFor(id, (seen) => isTerminal(seen.state), limit.signal)
       } catch (error) {
         if (lifecycle.stopping.aborted && !gone.aborted) throw goesOn(id)
+        if (isStoreFault(error)) throw storeUnavailable({ ...NO_REPEAT, cause: error })
         throw error
       } finally {
         limit.clear()
@@ -133,14 +138,6 @@ function named<T extends { id: string; value: number }>(
   if (found !== undefined) return found.id
   const known = list.map((entry) => `${entry.id} (${entry.value})`).join(', ')
   throw new GatewayError('invalid_request_error', `${param} must be one of ${known}.`, { param })
-}
-
-function storeAway(): GatewayError {
-  return new GatewayError('service_unavailable_error', "The gateway's store can't be used right now.", {
-    code: 'store_unavailable',
-    retryAfter: 5,
-    shouldRetry: false
-  })
 }
 
 function goesOn(id: string): GatewayError {
@@ -225,13 +222,23 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         }
       })
 
+      /** Without them the answer is still one; with a failure instead, the caller would ask for the pictures again. */
+      async function copiesOf(taskId: string) {
+        try {
+          return (await media.views([taskId], baseUrl)).get(taskId) ?? []
+        } catch (error) {
+          request.log.warn({ err: error, taskId }, 'copies could not be looked up')
+          return []
+        }
+      }
+
       async function created(task: ImageTask) {
         return enveloped({
           images: task.result?.images ?? [],
           prompt: task.result?.prompt ?? task.prompt,
           ...task.options,
           taskId: task.id,
-          media: (await media.views([task.id], baseUrl)).get(task.id) ?? []
+          media: await copiesOf(task.id)
         })
       }
     }

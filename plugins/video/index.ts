@@ -20,6 +20,7 @@ import {
 } from '../../schemas/video.ts'
 import { fromTaskError } from '../../src/jobs/task-errors.ts'
 import { isTerminal } from '../../src/jobs/task-states.ts'
+import { isStoreFault } from '../../src/store/database.ts'
 import type { Task } from '../../src/store/task-store.ts'
 import { baseUrlOf } from '../core/base-url.ts'
 import { type NewCreation, taskUnknown } from '../core/creations.ts'
@@ -136,14 +137,18 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
           const { id, prompt } = await fastify.videos.submitted(taskId, begun, gone)
           if (prefer.waitMs === undefined) return { status: 200, body: enveloped({ taskId: id, prompt }) }
           applied(reply, prefer)
-          const task = await fastify.creations.waitFor(
-            id,
-            ({ state }) => isTerminal(state),
-            prefer.waitMs,
-            gone
-          )
-          const media = (await fastify.media.views([id], baseUrl)).get(id)
-          return { status: 200, body: enveloped({ taskId: id, prompt, task: toTaskView(task, media) }) }
+          const accepted = { taskId: id, prompt }
+          try {
+            const done = ({ state }: Task) => isTerminal(state)
+            const task = await fastify.creations.waitFor(id, done, prefer.waitMs, gone)
+            const media = (await fastify.media.views([id], baseUrl)).get(id)
+            return { status: 200, body: enveloped({ ...accepted, task: toTaskView(task, media) }) }
+          } catch (error) {
+            if (!isStoreFault(error)) throw error
+            // The video goes on. A failure instead of its id would bring about a second one.
+            request.log.warn({ err: error, taskId: id }, 'task could not be followed')
+            return { status: 200, body: enveloped(accepted) }
+          }
         }
       })
     }

@@ -24,8 +24,6 @@ declare module 'fastify' {
        * @throws {GatewayError} invalid_request_error, code `webhooks_not_configured` or `webhook_url_refused`
        */
       check(url: string): Promise<void>
-      /** Says that the outbox may have something. */
-      kick(): void
     }
   }
 }
@@ -54,7 +52,11 @@ export default fp<{ resolve?: Resolve }>(
       labelNames: ['state'],
       registers: [metrics],
       async collect() {
-        for (const [state, n] of Object.entries(await outbox.countByState())) this.set({ state }, n)
+        try {
+          for (const [state, n] of Object.entries(await outbox.countByState())) this.set({ state }, n)
+        } catch (error) {
+          log.warn({ err: error }, 'webhooks could not be counted')
+        }
       }
     })
     const deliveries = new Counter({
@@ -72,8 +74,7 @@ export default fp<{ resolve?: Resolve }>(
             'webhooks_not_configured',
             'This gateway sends no webhooks: it has no WEBHOOK_SECRET.'
           )
-        },
-        kick() {}
+        }
       })
       return
     }
@@ -103,8 +104,7 @@ export default fp<{ resolve?: Resolve }>(
           if (!(error instanceof TargetRefused)) throw error
           throw refusal('webhook_url_refused', REFUSALS[error.reason])
         }
-      },
-      kick: runner.kick
+      }
     })
     // Each end of a task is such a change, whichever gateway saw it.
     const stopListening = store.database.changes.listenAll('task', runner.kick)

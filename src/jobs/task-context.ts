@@ -37,8 +37,12 @@ export interface TaskContext extends TaskSettings {
   clientOf(task: Task): CreationClient<ImageRequest | VideoRequest>
   /** As the store's `move`; the end of a task goes into the log. */
   move(task: Task, to: Task['state'], patch: TaskPatch, options?: MoveOptions): Promise<Task | undefined>
-  /** Ends a task with a failure. @returns the task, or `undefined` when it stood elsewhere already */
-  fail(task: Task, error: unknown, options?: MoveOptions): Promise<Task | undefined>
+  /**
+   * Ends a task with a failure.
+   * @param options.sent whether its prompt had left; default: yes
+   * @returns the task, or `undefined` when it stood elsewhere already
+   */
+  fail(task: Task, error: unknown, options?: MoveOptions & { sent?: boolean }): Promise<Task | undefined>
 }
 
 export function createTaskContext(settings: TaskSettings): TaskContext {
@@ -60,12 +64,12 @@ export function createTaskContext(settings: TaskSettings): TaskContext {
       return moved
     },
 
-    fail: (task, error, options) =>
+    fail: (task, error, { sent, ...options } = {}) =>
       context.move(
         task,
         'failed',
-        { error: toTaskError(error), dueAt: null, completedAt: clock.now() },
-        { refund: task.upstreamId === null && isUnspent(error), ...options }
+        { error: toTaskError(error, sent), dueAt: null, completedAt: clock.now() },
+        { refund: task.upstreamId === null && (sent === false || isUnspent(error)), ...options }
       )
   }
   return context

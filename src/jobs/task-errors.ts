@@ -30,11 +30,16 @@ export function notSubmitted(): GatewayError {
   )
 }
 
-/** A failure as it is stored. */
-export function toTaskError(error: unknown): TaskError {
-  if (!(error instanceof GatewayError)) return { type: 'api_error', code: null, message: 'Internal error.' }
-  const { type, code, message, param, retryAfter, shouldRetry, asked } = error
-  return { type, code, message, param, retryAfter, shouldRetry, ...(asked ? {} : { asked }) }
+/**
+ * A failure as it is stored.
+ * @param sent whether the prompt had left; without, Bing was not asked, whatever it said to a question before
+ */
+export function toTaskError(error: unknown, sent = true): TaskError {
+  const asked = sent ? {} : { asked: false }
+  if (!(error instanceof GatewayError))
+    return { type: 'api_error', code: null, message: 'Internal error.', ...asked }
+  const { type, code, message, param, retryAfter, shouldRetry } = error
+  return { type, code, message, param, retryAfter, shouldRetry, ...(error.asked ? asked : { asked: false }) }
 }
 
 /** The stored failure as the error that it was. */

@@ -4,7 +4,7 @@ import { isPassing } from '../upstream/creation-client.ts'
 import { UpstreamError } from '../upstream/failures.ts'
 import { deadline } from './deadline.ts'
 import { jobOf, type TaskContext, variantOf } from './task-context.ts'
-import { toTaskError } from './task-errors.ts'
+import { timeout, toTaskError } from './task-errors.ts'
 
 /** One look, bootstrap included, may take this long before it counts as failed and is tried again. */
 const LOOK_TIMEOUT_MS = 90_000
@@ -21,12 +21,10 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
   const { store, worker, clock, log, account, schedule } = context
   const task = claimed
   const now = () => clock.now()
-  const limit = deadline(
-    clock,
-    Math.min(LOOK_TIMEOUT_MS, (task.deadlineAt ?? Number.POSITIVE_INFINITY) - now()),
-    () => new UpstreamError('T4'),
-    stop
-  )
+  const deadlineAt = task.deadlineAt ?? Number.POSITIVE_INFINITY
+  // One whose time is over already (the gateway was away) gets one whole look.
+  const left = deadlineAt <= now() ? LOOK_TIMEOUT_MS : Math.min(LOOK_TIMEOUT_MS, deadlineAt - now())
+  const limit = deadline(clock, left, () => new UpstreamError('T4'), stop)
   const { generation } = account
   try {
     const seen = await context.clientOf(task).look(jobOf(task), limit.signal)
@@ -34,6 +32,11 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
       // Not within the time of the look: what is finished must not count as failed because its copy is slow.
       const media = await context.archive(task, seen.result, stop)
       await ended('completed', { result: seen.result, error: null, dueAt: null, completedAt: now() }, media)
+      return
+    }
+    if (now() >= deadlineAt) {
+      const error = timeout({ ...task, state: 'polling', memory: seen.memory })
+      await ended('failed', { error: toTaskError(error), dueAt: null, completedAt: now() })
       return
     }
     const ageMs = now() - (task.submittedAt ?? now())

@@ -104,6 +104,21 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     for (const task of await store.claimDue(worker, clock.now(), places)) loop.work(task.id, () => look(task))
   }
 
+  /** Gives back what a worker has claimed and does not work on. */
+  async function release(claimant: string, busy: readonly string[] = []): Promise<void> {
+    await store.release(claimant, busy)
+    for (const task of await store.ofWorker(claimant)) {
+      if (task.state !== 'submitting' || busy.includes(task.id)) continue
+      const guard = { worker: claimant }
+      const waiting = { dueAt: clock.now() }
+      // Asked again by the move itself: a worker that was taken for dead may be about to send it.
+      if (task.sentAt === null && (await context.move(task, 'queued', waiting, { ...guard, unsent: true })))
+        continue
+      // A prompt that was about to leave may or may not have reached Bing. Nobody sends it again.
+      await context.fail(task, new UpstreamError('outcome-unknown'), guard)
+    }
+  }
+
   const loop = createDueLoop({
     name: 'tasks',
     clock,
@@ -115,16 +130,11 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       await submitQueued('video')
       await lookAtDue()
     },
-    async reconcile(busy) {
-      await store.release(worker, busy)
-      for (const task of await store.ofWorker(worker)) {
-        // Claimed by a statement whose answer was lost: nothing was sent.
-        if (task.state === 'submitting' && !busy.includes(task.id))
-          await context.move(task, 'queued', { dueAt: clock.now() }, { worker })
-      }
-    },
+    reconcile: (busy) => release(worker, busy),
     nextDueAt: store.nextDueAt
   })
+
+  const over = () => ({ error: null, dueAt: null, completedAt: clock.now() })
 
   const runner: TaskRunner = {
     async start() {
@@ -159,9 +169,8 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     async cancel(task) {
       for (let present: Task | undefined = task; present !== undefined; ) {
         if (isTerminal(present.state)) return present
-        const patch = { error: null, dueAt: null, completedAt: clock.now() }
         const from = present.state
-        const moved = await context.move(present, 'cancelled', patch, { from, refund: from === 'queued' })
+        const moved = await context.move(present, 'cancelled', over(), { from, refund: from === 'queued' })
         if (moved !== undefined) {
           if (task.kind === 'video') await store.makeDue('queued', clock.now(), 'video')
           loop.kick()
@@ -174,16 +183,13 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
 
     async abandon(id) {
       const task = await store.get(id)
-      if (task?.state === 'queued') await runner.cancel(task)
+      // Not `cancel`, which would end one that is being sent by now.
+      if (task?.state === 'queued')
+        await context.move(task, 'cancelled', over(), { from: 'queued', refund: true })
     },
 
     async giveBack(ended) {
-      for (const task of await store.ofWorker(ended)) {
-        // The prompt may or may not have reached Bing. Nobody sends it again.
-        if (task.state === 'submitting')
-          await context.fail(task, new UpstreamError('outcome-unknown'), { worker: ended })
-      }
-      await store.release(ended)
+      await release(ended)
       for (const task of await store.awaitedIn(ended))
         await context.fail(task, notSubmitted(), { from: 'queued' })
       loop.kick()

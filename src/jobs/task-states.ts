@@ -2,7 +2,8 @@
  * The life of a creation task, as data. Every store uses this table, so that a terminal state stays terminal wherever the row lies.
  *
  * - `queued`: accepted by the gateway, nothing sent upstream yet
- * - `submitting`: written before the prompt is sent. A process that dies here leaves an unknown outcome, never a second submit
+ * - `submitting`: a worker is about to send the prompt. Once it has noted that (`sentAt`), a process that dies leaves an
+ *   unknown outcome, never a second submit
  * - `polling`: the upstream's id is stored
  * - `paused`: the upstream's id is stored, but a person must renew the cookie before anybody can look again
  */

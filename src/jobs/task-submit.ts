@@ -16,8 +16,8 @@ const REFUSED_PAUSE_MS = 30_000
 const IMAGE_REFUSALS = 1
 
 /**
- * Sends the prompt of a task that is in state `submitting` already: the intent was stored before the prompt leaves the
- * process, so that a crash leaves an unknown outcome and never a second submit.
+ * Sends the prompt of a task that is in state `submitting`. That it is about to leave is stored before it does: a crash
+ * after that leaves an unknown outcome and never a second submit, a crash before it leaves a task that waits again.
  *
  * @param cancelled aborts when the task was cancelled meanwhile
  * @param stopping aborts when the gateway ends and can't wait any longer
@@ -35,13 +35,14 @@ export async function submitTask(
     cancelled,
     stopping
   )
+  let sent = false
   let accepted: Accepted
   try {
-    accepted = await context.clientOf(task).submit(requestOf(task), limit.signal)
+    accepted = await context.clientOf(task).submit(requestOf(task), limit.signal, beforeSend)
   } catch (error) {
     log.warn({ err: error, taskId: task.id, kind: task.kind }, 'submit failed')
     await keep(async () => {
-      if (!(await holdBack(error))) await context.fail(task, error, { worker })
+      if (!(await holdBack(error))) await context.fail(task, error, { worker, sent })
     })
     return
   } finally {
@@ -59,10 +60,21 @@ export async function submitTask(
       deadlineAt: task.deadlineAt ?? now + context.videoTimeoutMs
     }
     if ((await context.move(task, 'polling', patch, { worker })) !== undefined) return
-    // Cancelled while the prompt was on its way. Nobody looks at it again; what is at Bing can still be found by its id.
-    log.warn({ taskId: task.id, upstreamId }, 'task had ended when Bing accepted it')
+    // Cancelled while the prompt was on its way, or stored by an attempt before this one. Nobody looks at a cancelled one
+    // again; what is at Bing can still be found by its id.
+    log.warn({ taskId: task.id, upstreamId }, 'task stood elsewhere when Bing had accepted it')
     await store.noteUpstreamId(task.id, upstreamId)
   })
+
+  async function beforeSend(): Promise<void> {
+    let isOurs = false
+    await keep(async () => {
+      if (!limit.signal.aborted) isOurs = await store.markSent(task.id, worker, clock.now())
+    })
+    limit.signal.throwIfAborted()
+    sent ||= isOurs
+    if (!isOurs) throw new Error('the task had ended, or was taken over, before its prompt was sent')
+  }
 
   /**
    * Makes a change of the store that nothing else can make up for, if need be again and again until the gateway stops:

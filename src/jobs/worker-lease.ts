@@ -27,6 +27,11 @@ export interface WorkerLease {
    * several gateways at once, and must only touch rows that still name that worker.
    */
   onEnded(giveBack: (worker: string) => Promise<void>): void
+  /**
+   * Registers how claims of this worker are put right that nothing runs under: the store could not be told of their end,
+   * or could not tell of their beginning. Runs with each renewal.
+   */
+  onRenewed(settle: () => Promise<void>): void
   /** Takes up the lease, and takes over from those that have ended; then goes on doing both. */
   start(): Promise<void>
   /** Stops renewing, and gives back whatever is still claimed. */
@@ -41,43 +46,64 @@ export function createWorkerLease({
 }: WorkerLeaseSettings): WorkerLease {
   const id = randomUUID()
   const givingBack: ((worker: string) => Promise<void>)[] = []
+  const settling: (() => Promise<void>)[] = []
   let timer: NodeJS.Timeout | undefined
-  let running: Promise<void> = Promise.resolve()
+  let renewing: Promise<void> = Promise.resolve()
+  /** What follows a renewal; not waited for by the next one, which must not come late because there is much to take over. */
+  let following: Promise<void> | undefined
   let closed = false
   /** Since when each renewal has succeeded, in milliseconds of a monotonic clock. */
   let steadySince: number | undefined
 
-  async function release(worker: string): Promise<void> {
+  async function giveBackAll(worker: string): Promise<void> {
     for (const giveBack of givingBack) await giveBack(worker)
-    await store.remove(worker)
   }
 
   async function takeOver(): Promise<void> {
     // After an outage of the store every lease has ended, those of the living too. They get time to renew theirs first.
     if (!alone && (steadySince === undefined || performance.now() - steadySince < leaseMs)) return
     for (const worker of await store.dead(id, alone)) {
+      if (closed) return
       log.warn({ worker }, 'a worker has ended; taking over what it had claimed')
-      await release(worker)
+      try {
+        await giveBackAll(worker)
+        await store.remove(worker, alone)
+      } catch (error) {
+        // The others are not kept waiting because of this one, which is tried again with the next renewal.
+        log.error({ err: error, worker }, 'what a worker had claimed could not be taken over')
+      }
     }
   }
 
-  async function beat(): Promise<void> {
+  async function follow(): Promise<void> {
+    try {
+      for (const settle of settling) await settle()
+      await takeOver()
+    } catch (error) {
+      log.warn({ err: error }, 'claims could not be looked after')
+    }
+  }
+
+  async function renew(): Promise<void> {
     const before = performance.now()
     try {
       if (!(await store.renew(id, leaseMs)) && steadySince !== undefined)
         log.warn({ worker: id }, 'the lease had ended; others may have taken over')
       steadySince ??= before
-      await takeOver()
     } catch (error) {
       steadySince = undefined
       log.warn({ err: error }, 'the lease could not be renewed')
+      return
     }
+    following ??= follow().finally(() => {
+      following = undefined
+    })
   }
 
   function arm(): void {
     if (closed) return
     timer = setTimeout(() => {
-      running = beat().finally(arm)
+      renewing = renew().finally(arm)
     }, leaseMs / RENEWALS)
     timer.unref()
   }
@@ -86,6 +112,9 @@ export function createWorkerLease({
     id,
     onEnded(giveBack) {
       givingBack.push(giveBack)
+    },
+    onRenewed(settle) {
+      settling.push(settle)
     },
     async start() {
       await store.renew(id, leaseMs)
@@ -97,9 +126,16 @@ export function createWorkerLease({
       if (closed) return
       closed = true
       clearTimeout(timer)
-      await running
-      // Whatever can't be given back now is taken over when the lease has ended.
-      await release(id).catch((error) => log.warn({ err: error }, 'claims could not be given back'))
+      await renewing
+      await following
+      try {
+        await giveBackAll(id)
+        // The others see it end with their next renewal, and look for what it has left to do.
+        await store.end(id)
+      } catch (error) {
+        // Whatever can't be given back now is taken over when the lease has ended.
+        log.warn({ err: error }, 'claims could not be given back')
+      }
     }
   }
 }

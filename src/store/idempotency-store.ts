@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import type { Queries, Store } from './database.ts'
 import type { IdempotencyRow } from './schema.ts'
 
@@ -5,6 +6,20 @@ import type { IdempotencyRow } from './schema.ts'
 export const IDEMPOTENCY_MS = 24 * 3_600_000
 
 export type KeyUse = Pick<IdempotencyRow, 'id' | 'body_hash' | 'worker' | 'task_id' | 'response'>
+
+/** The claim of a worker on a key. Its time tells it from the worker's next one. */
+export interface KeyClaim {
+  worker: string
+  createdAt: number
+}
+
+/** What a key stands for: a request that runs in a worker, or the task that has come of it. */
+export type KeyedRequest = KeyClaim | { taskId: string }
+
+const standsFor = (request: KeyedRequest) =>
+  'taskId' in request
+    ? sql<boolean>`task_id = ${request.taskId}`
+    : sql<boolean>`worker = ${request.worker} and created_at = ${request.createdAt}`
 
 /**
  * Uses of idempotency keys. A row is claimed by the worker in which the request runs; from the moment that there is a
@@ -66,41 +81,52 @@ export function createIdempotencyStore(store: Store) {
       return numUpdatedRows > 0n
     },
 
-    /** Keeps the response, unless there is one. @returns the one that is kept; `undefined` when the key was freed meanwhile */
-    async finish(id: string, response: string): Promise<string | undefined> {
+    /**
+     * Keeps the response of a request, if the key still stands for it and there is none yet.
+     * @returns the one that is kept; `undefined` when the key is free, or stands for another request by now
+     */
+    async finish(id: string, request: KeyedRequest, response: string): Promise<string | undefined> {
       const stored = await db
         .updateTable('idempotency')
         .set({ response, worker: null })
         .where('id', '=', id)
         .where('response', 'is', null)
+        .where(standsFor(request))
         .returning('response')
         .executeTakeFirst()
-      if (stored === undefined) {
-        const use = await db
-          .selectFrom('idempotency')
-          .select('response')
-          .where('id', '=', id)
-          .executeTakeFirst()
-        return use?.response ?? undefined
+      if (stored !== undefined) {
+        changes.announce('idempotency', id)
+        return response
       }
-      changes.announce('idempotency', id)
-      return response
+      if (!('taskId' in request)) return undefined
+      const use = await db
+        .selectFrom('idempotency')
+        .select('response')
+        .where('id', '=', id)
+        .where('task_id', '=', request.taskId)
+        .executeTakeFirst()
+      return use?.response ?? undefined
     },
 
     /** Frees a key whose request came to nothing before the upstream was asked, if it still stands for that request. */
-    async free(id: string, request: { worker: string } | { taskId: string }): Promise<void> {
+    async free(id: string, request: KeyedRequest): Promise<void> {
       await db
         .deleteFrom('idempotency')
         .where('id', '=', id)
         .where('response', 'is', null)
-        .$if('worker' in request, (query) =>
-          query.where('worker', '=', (request as { worker: string }).worker)
-        )
-        .$if('taskId' in request, (query) =>
-          query.where('task_id', '=', (request as { taskId: string }).taskId)
-        )
+        .where(standsFor(request))
         .execute()
       changes.announce('idempotency', id)
+    },
+
+    /** Keys that are claimed by a worker and stand for nothing yet. */
+    async claimsOf(worker: string): Promise<({ id: string } & KeyClaim)[]> {
+      const rows = await db
+        .selectFrom('idempotency')
+        .select(['id', 'created_at as createdAt'])
+        .where('worker', '=', worker)
+        .execute()
+      return rows.map((row) => ({ ...row, worker }))
     },
 
     /** Frees the keys whose requests ran in a worker that has ended: without a task nothing of them is left. */

@@ -88,7 +88,8 @@ export const migrationsFor = (engine: Engine): Record<string, Migration> => ({
       })) {
         for (const column of columns) await schema.alterTable(table).addColumn(column, 'text').execute()
       }
-      await schema.alterTable('tasks').addColumn('limit_window', 'bigint').execute()
+      for (const column of ['limit_window', 'sent_at'])
+        await schema.alterTable('tasks').addColumn(column, 'bigint').execute()
       await schema.alterTable('conversations').addColumn('asked_at', 'bigint').execute()
       await schema
         .createTable('workers')
@@ -201,7 +202,9 @@ export const migrationsFor = (engine: Engine): Record<string, Migration> => ({
       // What the last process left behind belongs to a worker that has ended, so that its successor puts it right.
       await sql`insert into workers (id, alive_until, started_at)
         select 'before-leases', 0, 0 where exists (select 1 from tasks)`.execute(db)
-      await sql`update tasks set worker = 'before-leases' where state = 'submitting'`.execute(db)
+      await sql`update tasks set worker = 'before-leases', sent_at = created_at where state = 'submitting'`.execute(
+        db
+      )
       await sql`update tasks set waiter = 'before-leases' where state = 'queued' and kind = 'image'`.execute(
         db
       )

@@ -9,6 +9,8 @@ const CONNECT_TIMEOUT_MS = 3000
 const QUERY_TIMEOUT_MS = 10_000
 /** Waits between attempts to listen again, in milliseconds. */
 const RELISTEN_MS = { first: 100, longest: 2000 }
+/** A connection that only listens would not notice for hours that its other end has vanished; so it is asked this often. */
+const LISTEN_CHECK_MS = 10_000
 /** The channel that the triggers of migration 004 notify. */
 const CHANNEL = 'bing_gateway'
 
@@ -58,9 +60,11 @@ export function connectPostgres(url: string, onError: (error: Error) => void): P
   async function attach(changes: Changes): Promise<void> {
     const client = new pg.Client(settings)
     let ended = false
+    let check: NodeJS.Timeout | undefined
     const again = (error?: Error) => {
       if (ended) return
       ended = true
+      clearInterval(check)
       if (error !== undefined) onError(error)
       client.end().catch(() => {})
       if (!closed) reattach(changes, RELISTEN_MS.first)
@@ -74,12 +78,16 @@ export function connectPostgres(url: string, onError: (error: Error) => void): P
     try {
       await client.connect()
       await client.query(`listen ${CHANNEL}`)
+      check = setInterval(() => client.query('select 1').catch(again), LISTEN_CHECK_MS)
+      check.unref()
     } catch (error) {
       ended = true
       client.end().catch(() => {})
       throw error
     }
     listener = client
+    // Closed while it connected.
+    if (closed) await client.end().catch(() => {})
   }
 
   function reattach(changes: Changes, wait: number): void {

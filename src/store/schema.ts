@@ -87,6 +87,8 @@ export interface TaskRow {
   completed_at: number | null
   /** The worker that submits it or looks at it right now. */
   worker: string | null
+  /** When its prompt was about to leave; null when it surely has not. */
+  sent_at: number | null
   /** The worker in which its caller waits, where nobody else knows its id: without that caller it is not worth a submit. */
   waiter: string | null
   webhook_url: string | null

@@ -24,7 +24,40 @@ export function sqliteDialect(dataDir: string): Dialect {
     database.close()
     throw error
   }
-  return new SqliteDialect({ database: lockingFirst(database) })
+  return takingTurns(new SqliteDialect({ database: lockingFirst(database) }))
+}
+
+/** For how long queries may follow one another before everything else gets its turn, in milliseconds. */
+const TURN_MS = 5
+
+/**
+ * SQLite works on the event loop, and a commit takes as long as the disk does. Those that wait for the connection would
+ * follow one another without a pause, since promises come before timers and sockets: thirty looks that end together
+ * stopped the whole gateway for half a second on a slow disk.
+ */
+function takingTurns(dialect: Dialect): Dialect {
+  return {
+    createAdapter: () => dialect.createAdapter(),
+    createIntrospector: (db) => dialect.createIntrospector(db),
+    createQueryCompiler: () => dialect.createQueryCompiler(),
+    createDriver() {
+      const driver = dialect.createDriver()
+      const acquire = driver.acquireConnection.bind(driver)
+      let began: number | undefined
+      driver.acquireConnection = async () => {
+        const connection = await acquire()
+        const now = performance.now()
+        if (began === undefined) {
+          began = now
+          setImmediate(() => {
+            began = undefined
+          })
+        } else if (now - began > TURN_MS) await new Promise((resolve) => setImmediate(resolve))
+        return connection
+      }
+      return driver
+    }
+  }
 }
 
 /** Statements that never wait for the lock under which one connection at a time may write. */

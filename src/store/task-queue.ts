@@ -26,7 +26,8 @@ export function createTaskQueue({ db, changes, engine }: Store) {
 
   /** The queued task whose turn it is: of the owner with the fewest in flight, then of the one who has waited longest since the last submit, the oldest. */
   async function nextInTurn(on: Queries, kind: TaskKind, now: number): Promise<string | undefined> {
-    // From owner to owner through the index: the cost depends on how many wait, not on how much they have queued.
+    // From owner to owner through the index: the cost depends on how many wait, not on how much they have queued. And
+    // without a join, for which PostgreSQL would read the whole table, finished tasks included.
     const { rows } = await sql<{ id: string }>`
       with recursive waiting(owner) as (
         select min(owner) from tasks where ${QUEUED} and kind = ${kind}
@@ -38,11 +39,13 @@ export function createTaskQueue({ db, changes, engine }: Store) {
           (select count(*) from tasks where ${IN_FLIGHT} and kind = ${kind} and owner = waiting.owner) as in_flight,
           (select coalesce(max(submitted_at), 0) from tasks where owner = waiting.owner and kind = ${kind}) as submitted,
           (select id from tasks where ${QUEUED} and kind = ${kind} and owner = waiting.owner and due_at <= ${now}
-            order by created_at, id limit 1) as id
+            order by created_at, id limit 1) as id,
+          (select created_at from tasks where ${QUEUED} and kind = ${kind} and owner = waiting.owner and due_at <= ${now}
+            order by created_at, id limit 1) as created_at
         from waiting where waiting.owner is not null
       )
-      select heads.id from heads join tasks on tasks.id = heads.id
-      order by heads.in_flight, heads.submitted, tasks.created_at, tasks.id limit 1`.execute(on)
+      select id from heads where id is not null
+      order by in_flight, submitted, created_at, id limit 1`.execute(on)
     return rows[0]?.id
   }
 
@@ -61,7 +64,7 @@ export function createTaskQueue({ db, changes, engine }: Store) {
     if (ids.length === 0) return []
     const rows = await on
       .updateTable('tasks')
-      .set({ state: 'submitting', worker, waiter: null, due_at: null })
+      .set({ state: 'submitting', worker, sent_at: null, due_at: null })
       .where('id', 'in', ids)
       .where('state', 'in', sourcesOf('submitting'))
       .returningAll()
@@ -154,7 +157,10 @@ export function createTaskQueue({ db, changes, engine }: Store) {
       return claimed
     },
 
-    /** Tasks whose time is over and that nobody is working on right now. */
+    /**
+     * Tasks whose time is over and that nobody is working on right now. One that is due to be looked at is looked at
+     * first: after a pause it may have been finished long ago.
+     */
     async overdue(now: number, limit: number): Promise<Task[]> {
       const rows = await db
         .selectFrom('tasks')
@@ -162,6 +168,7 @@ export function createTaskQueue({ db, changes, engine }: Store) {
         .where(MAY_EXPIRE)
         .where(UNCLAIMED)
         .where('deadline_at', '<=', now)
+        .where(sql<boolean>`(${QUEUED} or due_at is null or due_at > ${now})`)
         .limit(limit)
         .execute()
       return rows.map(fromRow)

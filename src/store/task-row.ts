@@ -32,6 +32,8 @@ interface TaskBase {
   completedAt: number | null
   /** The worker that submits it or looks at it right now. */
   worker: string | null
+  /** When its prompt was about to leave; null when it surely has not. */
+  sentAt: number | null
   webhookUrl: string | null
   baseUrl: string | null
 }
@@ -131,6 +133,7 @@ export function fromRow(row: TaskRow): Task {
     submittedAt: row.submitted_at,
     completedAt: row.completed_at,
     worker: row.worker,
+    sentAt: row.sent_at,
     webhookUrl: row.webhook_url,
     baseUrl: row.base_url
   }

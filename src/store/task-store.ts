@@ -24,6 +24,8 @@ export interface MoveOptions {
   worker?: string
   /** Only from this one of the states that lead there. */
   from?: TaskState
+  /** Only while its prompt has surely not left. */
+  unsent?: boolean
   /** The upstream was not asked for anything: the caller's limit gets it back. */
   refund?: boolean
   /** The gateway's copies of what was made. */
@@ -41,7 +43,7 @@ export function createTaskStore(store: Store) {
     id: string,
     to: TaskState,
     patch: TaskPatch,
-    { worker, from, refund = false, media = [] }: MoveOptions = {}
+    { worker, from, unsent = false, refund = false, media = [] }: MoveOptions = {}
   ): Promise<Task | undefined> {
     const change = async (on: Queries) => {
       const row = await on
@@ -49,12 +51,13 @@ export function createTaskStore(store: Store) {
         .set({
           state: to,
           worker: to === 'submitting' ? (worker ?? null) : null,
-          waiter: null,
+          ...(to === 'queued' ? { sent_at: null } : to === 'submitting' ? {} : { waiter: null }),
           ...patchToRow(patch)
         })
         .where('id', '=', id)
         .where('state', 'in', sourcesOf(to))
         .$if(from !== undefined, (query) => query.where('state', '=', from as TaskState))
+        .$if(unsent, (query) => query.where('sent_at', 'is', null))
         .$if(worker !== undefined && to !== 'submitting', (query) =>
           query.where('worker', '=', worker as string)
         )
@@ -109,6 +112,7 @@ export function createTaskStore(store: Store) {
             submitted_at: null,
             completed_at: null,
             worker: null,
+            sent_at: null,
             waiter: task.waiter ?? null,
             webhook_url: task.webhookUrl ?? null,
             base_url: task.baseUrl ?? null,
@@ -146,6 +150,21 @@ export function createTaskStore(store: Store) {
         .where('worker', '=', worker)
         .where(LOOKED_AT)
         .execute()
+    },
+
+    /**
+     * Notes that a prompt is about to leave: from here on, nobody may send it again without knowing what became of it.
+     * @returns `false` when the task has ended, or this worker has not got it any more
+     */
+    async markSent(id: string, worker: string, now: number): Promise<boolean> {
+      const { numUpdatedRows } = await db
+        .updateTable('tasks')
+        .set({ sent_at: now })
+        .where('id', '=', id)
+        .where('state', '=', 'submitting')
+        .where('worker', '=', worker)
+        .executeTakeFirst()
+      return numUpdatedRows > 0n
     },
 
     /** Notes the upstream's id of a creation that was cancelled while it was being submitted. */

@@ -26,20 +26,33 @@ export function createWorkerStore(store: Store) {
       return false
     },
 
-    /** Workers whose lease has ended. @param all whoever else there is, too: nobody else can be alive */
+    /**
+     * Workers whose lease has ended, and those that have claims and no lease: they were taken for dead, went on, and then
+     * died. @param all whoever else there is, too: nobody else can be alive
+     */
     async dead(self: string, all: boolean): Promise<string[]> {
-      const rows = await db
-        .selectFrom('workers')
-        .select('id')
-        .where('id', '!=', self)
-        .$if(!all, (query) => query.where('alive_until', '<', store.now()))
-        .execute()
-      return rows.map(({ id }) => id)
+      const { rows } = await sql<{ id: string }>`
+        select id from workers where ${all ? sql`true` : sql`alive_until < ${store.now()}`}
+        union select worker from tasks where worker is not null and worker not in (select id from workers)
+        union select worker from deliveries where worker is not null and worker not in (select id from workers)
+        union select worker from idempotency where worker is not null and worker not in (select id from workers)
+        union select asked_by from conversations
+          where asked_by is not null and asked_by not in (select id from workers)`.execute(db)
+      return rows.map(({ id }) => id).filter((id) => id !== self)
     },
 
-    /** Removes a worker that no longer has any claim. */
-    async remove(id: string): Promise<void> {
-      await db.deleteFrom('workers').where('id', '=', id).execute()
+    /** Ends a worker's lease now. */
+    async end(id: string): Promise<void> {
+      await db.updateTable('workers').set({ alive_until: 0 }).where('id', '=', id).execute()
+    },
+
+    /** Removes a worker that has no claim any more, unless it lives after all. @param all it can't be alive */
+    async remove(id: string, all: boolean): Promise<void> {
+      await db
+        .deleteFrom('workers')
+        .where('id', '=', id)
+        .$if(!all, (query) => query.where('alive_until', '<', store.now()))
+        .execute()
     }
   }
 }

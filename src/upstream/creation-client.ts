@@ -4,12 +4,14 @@ import { type FailureId, UpstreamError } from './failures.ts'
 export interface CreationClient<Request> {
   /**
    * Sends the prompt, once. Never repeated after a lost answer.
+   * @param beforeSend called each time that the prompt is about to leave, which it does only when this resolves; what it
+   *   throws is thrown
    * @returns what must be stored before anything else happens
    * @throws {UpstreamError} rows T1–T9, `outcome-unknown`, I1–I17 (V1–V3) of docs/protocol/failures.md. An abort while
    *   the prompt is on its way is `outcome-unknown` with the signal's reason as its cause: Bing may have accepted it.
    *   An abort before or after that throws the signal's reason itself: Bing has accepted nothing
    */
-  submit(request: Request, signal: AbortSignal): Promise<Accepted>
+  submit(request: Request, signal: AbortSignal, beforeSend?: () => Promise<void>): Promise<Accepted>
   /**
    * Looks once. Harmless to repeat after any failure. Works in a new process: the id belongs to the account, not to the session.
    * @throws {UpstreamError} a final failure of the creation, or (see `isPassing`) one of looking; or the signal's reason

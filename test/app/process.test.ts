@@ -14,6 +14,8 @@ async function surroundings(t: Test) {
   const dir = mkdtempSync(join(tmpdir(), 'bing-gateway-'))
   writeFileSync(join(dir, 'whitelist.txt'), 'OlivierShi\n')
   const sim = await startSimulator({ cookies: [COOKIE] })
+  // Every finished creation is copied; drawing each film anew would take most of a test's time.
+  sim.set('media', { plain: true })
   t.teardown(async () => {
     await sim.close()
     rmSync(dir, { recursive: true, force: true })
@@ -111,6 +113,29 @@ t.test(
   }
 )
 
+t.test('kill -9 before a prompt has left: the next process sends it', async (t) => {
+  const { sim, env } = await surroundings(t)
+  sim.set('bootstrap', { delayMs: 60_000 })
+  const first = await startProcess(t, env)
+  const accepted = await fetch(`${first.url}/create/image`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', prefer: 'respond-async' },
+    body: JSON.stringify({ query: 'patient' })
+  })
+  const { data } = (await accepted.json()) as { data: { taskId: string } }
+  const waiting = post(`${first.url}/create/image`, { query: 'attended' }).catch(() => undefined)
+  while (sim.counts['creator.bootstrap'] === undefined || sim.counts['creator.bootstrap'] === 0)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  await first.end('SIGKILL')
+  await waiting
+  sim.set('bootstrap', {})
+  const second = await startProcess(t, env)
+  const task = await fetch(`${second.url}/task/${data.taskId}`, { headers: { prefer: 'wait=30' } })
+  t.match(await task.json(), { data: { status: 'completed', prompt: 'patient' } })
+  t.equal(sim.counts['received:patient'], 1)
+  t.equal(sim.counts['received:attended'] ?? 0, 0, 'whose caller is gone is not sent for nobody')
+})
+
 t.test('SIGTERM drains: a running turn is answered, then the process ends with 0', async (t) => {
   const { sim, env } = await surroundings(t)
   const gateway = await startProcess(t, env)
@@ -197,7 +222,7 @@ t.test('a second start on the same store ends before it touches anything', async
   while (sim.counts['creator.submit.received'] !== 1) await new Promise((resolve) => setTimeout(resolve, 20))
   const second = runCli(t, ['serve'], { ...env, PORT: new URL(gateway.url).port, LOG_LEVEL: 'error' })
   t.equal(await second.exited, 1)
-  t.match(second.output(), /^bing-gateway cannot start: the store in .* is in use by another gateway\.\n$/)
+  t.match(second.output(), /^bing-gateway cannot start: the store in .* is in use by another gateway\. Set DATABASE_URL .*\n$/)
   t.equal((await image).status, 200, 'the submit under way was left alone')
 })
 

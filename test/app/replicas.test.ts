@@ -13,6 +13,7 @@ const asked = (sim: Simulator, prompt: string) => sim.counts[`asked:${prompt}`] 
 
 // Most of their time they wait, for a lease to end or for a picture.
 t.jobs = 3
+t.setTimeout(240_000)
 
 t.test('one key, one limit, one event: two replicas are one gateway', { buffered: true }, async (t) => {
   const { sim, processes, env } = await startReplicas(t, 2, {

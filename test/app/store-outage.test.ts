@@ -8,61 +8,23 @@ import Database from 'libsql'
 import t, { type Test } from 'tap'
 import { type Simulator, startSimulator } from '../../src/simulator/index.ts'
 import { COOKIE, startGateway } from '../support/gateway.ts'
-import { call, endOfTask, until } from '../support/http.ts'
-import { type Load, startLoad } from '../support/load.ts'
+import { call, until } from '../support/http.ts'
+import { type Load, nothingLost, startLoad } from '../support/load.ts'
 import { privatePostgres } from '../support/postgres.ts'
 import { startProcess } from '../support/process.ts'
 
 const ALICE = { 'x-user-id': 'alice' }
-/** Callers are told within this time, in milliseconds, however the store fails: two queries that hang, and a pause. */
-const LONGEST_MS = 25_000
-
 /** One small picture a creation: it is the store that is under load. */
 const BEHAVE = { media: { plain: true }, poll: { images: 1 } }
 
 t.jobs = 4
+// Timeouts are waited for; a busy machine takes its time on top.
+t.setTimeout(240_000)
 
 async function simulated(t: Test): Promise<Simulator> {
   const sim = await startSimulator({ cookies: [COOKIE], behave: BEHAVE })
   t.teardown(() => sim.close())
   return sim
-}
-
-/** What must hold of a load once the store is back. */
-async function nothingLost(t: Test, url: string, sim: Simulator, load: Load): Promise<void> {
-  const unusual = load.replies.filter(
-    ({ status, code }) => ![200, 202].includes(status) && code !== 'store_unavailable'
-  )
-  t.strictSame(
-    // A repeat of a turn whose answer waits to be stored.
-    unusual.filter(({ code }) => code !== 'turn_in_progress'),
-    [],
-    'every answer is good, or says that the store is away'
-  )
-  for (const { status, code, retryAfter } of load.replies)
-    if (code === 'store_unavailable') t.ok(status === 503 && Number(retryAfter) > 0)
-  const slow = load.replies.filter(({ ms }) => ms > LONGEST_MS)
-  t.strictSame(slow, [], 'nobody waits long')
-  for (const [prompt, taskId] of load.accepted) {
-    const task = await endOfTask(url, taskId, ALICE)
-    t.strictSame([task.status, sim.counts[`received:${prompt}`]], ['completed', 1], prompt)
-  }
-  for (const { credentials, answered } of load.conversations) {
-    const { conversationId } = credentials as { conversationId: string }
-    const { turns } = (await call(`${url}/conversations/${conversationId}`, { headers: ALICE })).json
-    t.strictSame(
-      turns
-        .slice(0, answered.length)
-        .map(({ prompt, message }: { prompt: string; message: string }) => ({ prompt, message })),
-      answered,
-      'every answer that a caller got is kept'
-    )
-  }
-  const doubled = Object.entries(sim.counts).filter(([name, n]) => name.startsWith('received:') && n > 1)
-  t.strictSame(doubled, [], 'no prompt was sent twice')
-  const { tasks } = (await call(`${url}/tasks?limit=100`, { headers: ALICE })).json.data
-  for (const { id } of tasks) t.not((await endOfTask(url, id, ALICE)).status, 'processing')
-  t.strictSame(sim.violations, [])
 }
 
 async function probes(url: string): Promise<number[]> {
@@ -84,8 +46,8 @@ for (const [name, away] of [
     const [one = '', other = ''] = urls
     t.strictSame(await probes(one), [200, 200, 200])
 
-    const load = await startLoad({ urls, userId: 'alice', everyMs: 200 })
-    await until('some work', () => load.accepted.size > 10)
+    const load = await startLoad({ urls, userId: 'alice', everyMs: 400 })
+    await until('some work', () => load.accepted.size > 6)
     const awayAt = performance.now()
     if (away === 'stop') await postgres.stop({ immediate: true })
     else await postgres.pause()
@@ -93,7 +55,7 @@ for (const [name, away] of [
       'not ready',
       async () => (await call(`${one}/readyz`)).status,
       (status) => status === 503,
-      LONGEST_MS
+      15_000
     )
     t.strictSame(
       (await probes(one)).filter((_, n) => n !== 1),
@@ -104,7 +66,7 @@ for (const [name, away] of [
       'refusals',
       () => load.replies.some(({ code }) => code === 'store_unavailable'),
       Boolean,
-      LONGEST_MS
+      15_000
     )
     await pause(Math.max(0, 4000 - (performance.now() - awayAt)))
     const refused = await call(`${one}/create/video`, { body: { query: 'meanwhile' }, headers: ALICE })
@@ -192,8 +154,8 @@ t.test('SQLite can not write for a while under load', { buffered: true }, async 
       const url = await gateway.listen()
       t.equal(connections.length, 1)
       const [database] = connections as [Database.Database]
-      const load = await startLoad({ urls: [url], userId: 'alice', everyMs: 100 })
-      await until('some work', () => load.accepted.size > 10)
+      const load = await startLoad({ urls: [url], userId: 'alice', everyMs: 150 })
+      await until('some work', () => load.accepted.size > 6)
       set(database)
       await refusals(load)
       t.strictSame(await probes(url), [200, ready, 200])
@@ -208,7 +170,7 @@ t.test('SQLite can not write for a while under load', { buffered: true }, async 
   }
 })
 
-/** Until twenty requests were refused because of the store. Fails with what they were answered instead. */
+/** Until ten requests were refused because of the store. Fails with what they were answered instead. */
 async function refusals(load: Load): Promise<void> {
   const answers = () => {
     const counts: Record<string, number> = {}
@@ -218,7 +180,7 @@ async function refusals(load: Load): Promise<void> {
     }
     return counts
   }
-  await until('refusals', answers, (counts) => (counts['503 store_unavailable'] ?? 0) > 20)
+  await until('refusals', answers, (counts) => (counts['503 store_unavailable'] ?? 0) > 10)
 }
 
 /** What the file holds once the process that wrote it is gone. */
@@ -226,9 +188,14 @@ function intact(t: Test, dir: string, load: Load): void {
   const database = new Database(join(dir, 'bing-gateway.sqlite'))
   t.strictSame(database.pragma('integrity_check'), [{ integrity_check: 'ok' }])
   t.strictSame(database.pragma('foreign_key_check'), [])
-  const completed = database.prepare("select id from tasks where state = 'completed'").all() as { id: string }[]
+  const completed = database.prepare("select id from tasks where state = 'completed'").all() as {
+    id: string
+  }[]
   const kept = new Set(completed.map(({ id }) => id))
-  t.strictSame([...load.accepted.values()].filter((id) => !kept.has(id)), [])
+  t.strictSame(
+    [...load.accepted.values()].filter((id) => !kept.has(id)),
+    []
+  )
   const { n } = database.prepare('select count(*) as n from turns').get() as { n: number }
   t.ok(n >= load.conversations.reduce((sum, { answered }) => sum + answered.length, 0))
   database.close()
@@ -265,8 +232,8 @@ if (process.platform === 'linux') {
       ])
       if (status !== 0) throw new Error(`prlimit (package util-linux): ${stderr}`)
     }
-    const load = await startLoad({ urls: [gateway.url], userId: 'alice', everyMs: 100 })
-    await until('some work', () => load.accepted.size > 10)
+    const load = await startLoad({ urls: [gateway.url], userId: 'alice', everyMs: 150 })
+    await until('some work', () => load.accepted.size > 6)
     // Two and a half pages: the log is longer already, and is written from its beginning again and again.
     limit(10_000)
     await refusals(load)

@@ -8,7 +8,11 @@ import { anySeed, chaosTable, runChaos } from '../support/chaos.ts'
 
 const { ROUNDS = '30', ENGINE = 'both', SEED = String(anySeed()) } = process.env
 const engines: Engine[] = ENGINE === 'both' ? ['sqlite', 'postgres'] : [ENGINE as Engine]
-if (!engines.every((engine) => engine === 'sqlite' || engine === 'postgres') || !(Number(ROUNDS) > 0) || Number.isNaN(Number(SEED)))
+if (
+  !engines.every((engine) => engine === 'sqlite' || engine === 'postgres') ||
+  !(Number(ROUNDS) > 0) ||
+  Number.isNaN(Number(SEED))
+)
   throw new Error('ENGINE is sqlite, postgres or both; ROUNDS and SEED are numbers')
 
 const columns: Record<string, Record<string, number>> = {}

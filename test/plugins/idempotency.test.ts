@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { type Gateway, startGateway, USER } from '../support/gateway.ts'
+import { privatePostgres } from '../support/postgres.ts'
 
 const ALICE = { 'x-user-id': 'alice' }
 const keyed = (key: string, headers: Record<string, string> = ALICE) => ({
@@ -225,6 +226,21 @@ t.test('a key whose request died with its process before anything was stored is 
   await pause(20)
   const { createIdempotencyStore } = await import('../../src/store/idempotency-store.ts')
   await createIdempotencyStore(gateway.app.store.database).freeOf('ended')
-  t.strictSame([(await joined).status, (await joined).headers['idempotency-replayed']], [200, 'true'])
+  t.strictSame([(await joined).status, (await joined).headers['idempotency-replayed']], [200, undefined])
   t.equal((await call).status, 200)
+})
+
+t.test('a key that the store could not be told of does not stay taken', async (t) => {
+  const server = await privatePostgres(t)
+  const config = { DATABASE_URL: await server.database() }
+  const a = await startGateway(t, { config })
+  const b = await startGateway(t, { config, sim: a.sim })
+  a.sim.set('create', { delayMs: 500 })
+  const call = a.post('/create_conversation', { userId: USER }, keyed('k', {}))
+  await pause(200)
+  await server.stop({ immediate: true })
+  t.equal((await call).status, 503)
+  await server.start()
+  // It runs through the gateway that never heard of it.
+  t.equal((await b.post('/create_conversation', { userId: USER }, keyed('k', {}))).status, 200)
 })

@@ -225,6 +225,37 @@ t.test('what falls due while the loop looks at the store is not forgotten', asyn
   t.ok(Date.now() - startedAt < 5000, 'no look had to wait for the longest timer')
 })
 
+t.test('what was finished while the gateway was away is found, late as it is', async (t) => {
+  const first = await startGateway(t, { config: { IMAGE_TIMEOUT_MS: 60_000 } })
+  first.sim.set('poll', { pendingPolls: 1 })
+  const { json } = await first.post('/create/image', { query: 'a fox' }, { prefer: 'respond-async' })
+  const { taskId } = json.data
+  await until(async () => (await first.app.store.tasks.get(taskId))?.state === 'polling')
+  const { db } = first.app.store.database
+  await first.app.taskRunner.close(0)
+  await db
+    .updateTable('tasks')
+    .set({ state: 'polling', deadline_at: 1, due_at: 1, worker: null, result: null })
+    .execute()
+  await first.app.close()
+  const next = await startGateway(t, { dir: first.dir, sim: first.sim })
+  t.equal((await next.ended(taskId)).status, 'completed')
+  next.sim.set('poll', { neverReady: true })
+  const { taskId: late } = (await next.post('/create/image', { query: 'slow' }, { prefer: 'respond-async' }))
+    .json.data
+  await until(async () => (await next.app.store.tasks.get(late))?.state === 'polling')
+  await next.app.store.database.db
+    .updateTable('tasks')
+    .set({ deadline_at: 1 })
+    .where('id', '=', late)
+    .execute()
+  t.match(
+    await next.ended(late),
+    { status: 'failed', errorDetail: { code: 'timeout' } },
+    'one look, not for ever'
+  )
+})
+
 t.test('a task that is due again before its last step has quite ended is not forgotten', async (t) => {
   const gateway = await startGateway(t, { config: { POLL_INTERVAL_MS: 10 } })
   const { taskRunner, store } = gateway.app

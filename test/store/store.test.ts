@@ -104,6 +104,7 @@ onBothEngines(t, 'a task keeps what is stored with it', async (t, { store }) => 
   t.match(await tasks.get('x'), { result, completedAt: 7, error: null, state: 'completed' })
   await tasks.update('x', 'w', { looks: 99 })
   t.equal((await tasks.get('x'))?.looks, 0, 'a terminal task is not updated')
+  t.equal(await tasks.get('x\0'), undefined, 'an id that no engine could keep')
 })
 
 onBothEngines(t, 'what is due is claimed once, the longest due first', async (t, { store }) => {
@@ -266,8 +267,44 @@ onBothEngines(t, 'workers and their leases', async (t, { store }) => {
   t.strictSame(await workers.dead('a', false), ['b'])
   t.strictSame(await workers.dead('b', false), [], 'nobody takes over from themselves')
   t.strictSame((await workers.dead('c', true)).sort(), ['a', 'b'])
-  await workers.remove('b')
+  await workers.remove('a', false)
+  t.strictSame((await workers.dead('c', true)).sort(), ['a', 'b'], 'who lives is not removed')
+  await workers.end('a')
+  t.strictSame((await workers.dead('b', false)).sort(), ['a'])
+  await workers.remove('b', false)
   t.equal(await workers.renew('b', 60_000), false, 'who was taken over learns of it')
+  const tasks = createTaskStore(store)
+  await tasks.insert(video('orphan'))
+  await tasks.claimQueued('nobody', 'video', 2000, 0, 1)
+  t.strictSame((await workers.dead('b', false)).sort(), ['a', 'nobody'], 'whose claims outlived their lease')
+})
+
+onBothEngines(t, "a prompt that is about to leave is nobody else's", async (t, { store }) => {
+  const tasks = createTaskStore(store)
+  await tasks.insert(video('x'))
+  await tasks.claimQueued('w', 'video', 2000, 0, 1)
+  t.equal(await tasks.markSent('x', 'other', 1), false)
+  t.equal(await tasks.markSent('x', 'w', 5), true)
+  const taken = await tasks.move('x', 'queued', {}, { worker: 'w', unsent: true })
+  t.equal(taken, undefined, 'who took the worker for dead may not send it again')
+  t.match(await tasks.move('x', 'queued', {}, { worker: 'w' }), { sentAt: null }, 'the worker itself may')
+  await tasks.move('x', 'cancelled', {})
+  t.equal(await tasks.markSent('x', 'w', 6), false, 'what was cancelled is not sent')
+})
+
+onBothEngines(t, 'who is late is looked at before the end', async (t, { store }) => {
+  const tasks = createTaskStore(store)
+  for (const [id, dueAt] of [
+    ['due', 50],
+    ['later', 500]
+  ] as const) {
+    await stored(store, id, 'submitting')
+    await tasks.move(id, 'polling', { dueAt, deadlineAt: 100 })
+  }
+  t.strictSame(
+    (await tasks.overdue(200, 10)).map(({ id }) => id),
+    ['later']
+  )
 })
 
 onBothEngines(t, 'idempotency keys', async (t, { store, reopen }) => {
@@ -283,14 +320,21 @@ onBothEngines(t, 'idempotency keys', async (t, { store, reopen }) => {
   await keys.freeOf('w')
   await keys.free('k', { taskId: 'another' })
   t.match(await keys.get('k'), { task_id: 'task', worker: null, response: null }, 'the task decides now')
-  t.equal(await keys.finish('k', 'first'), 'first')
-  t.equal(await keys.finish('k', 'second'), 'first')
+  t.equal(await keys.finish('k', { taskId: 'task' }, 'first'), 'first')
+  t.equal(await keys.finish('k', { taskId: 'task' }, 'second'), 'first')
   await keys.free('k', { taskId: 'task' })
   t.match(await keys.claim('k', 'h', 'w', 2000), { response: 'first' })
   t.equal(await keys.claim('k', 'h2', 'w', 1000 + 24 * 3_600_000), undefined, 'after a day it is new')
   await keys.freeOf('w')
   t.equal(await keys.get('k'), undefined)
-  t.equal(await keys.finish('k', 'late'), undefined)
+  t.equal(await keys.finish('k', { taskId: 'task' }, 'late'), undefined)
+  await keys.claim('k', 'h', 'w2', 3000)
+  t.equal(
+    await keys.finish('k', { worker: 'w', createdAt: 3000 }, 'not theirs'),
+    undefined,
+    'a key that stands for another request by now'
+  )
+  t.equal(await keys.finish('k', { worker: 'w2', createdAt: 3000 }, 'theirs'), 'theirs')
   await keys.claim('old', 'h', 'w', 0)
   t.equal(await keys.removeExpired(24 * 3_600_000, 10), 1)
 })

@@ -98,20 +98,19 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
     }
   }
 
-  /** Asks the open question again, or a new one. @returns whether there was an answer of any kind */
-  async function turn(url: string, talk: Talk): Promise<boolean> {
+  /** Asks the open question again, or a new one. @returns what came of it; status 0: no answer */
+  async function turn(url: string, talk: Talk): Promise<Pick<Reply, 'status' | 'text'>> {
     const invocationId = talk.answered.length
     const again = talk.open !== undefined
     talk.open ??= { prompt: `Say ${talks.indexOf(talk)}/${invocationId}.`, attempts: 0 }
     const { prompt } = talk.open
     const before = asked(prompt)
     const stored = again ? await isStored(url, talk, invocationId) : false
-    if (stored === undefined) return false
+    if (stored === undefined) return { status: 0, text: '' }
     talk.open.attempts += 1
     const reply = await attempt(`${url}/chatgpt`, { body: { ...talk.credentials, prompt, invocationId } })
     expect(reply, prompt)
-    if (reply.status === 0) return false
-    if (reply.status !== 200) return true
+    if (reply.status !== 200) return reply
     turns.answered += 1
     if (reply.headers.get('idempotency-replayed') === 'true') turns.replayed += 1
     else if (again && before > 0) turns.repeated += 1
@@ -120,7 +119,7 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
     if (asked(prompt) > talk.open.attempts) turns.twice += 1
     talk.answered.push({ prompt, message: reply.json.message })
     delete talk.open
-    return true
+    return reply
   }
 
   async function isStored(url: string, talk: Talk, invocationId: number): Promise<boolean | undefined> {
@@ -130,7 +129,7 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
 
   async function converse(url: string, talk: Talk): Promise<void> {
     while (!ended && talk.answered.length < MOST_TURNS) {
-      if (!(await turn(url, talk))) return
+      if ((await turn(url, talk)).status === 0) return
       if (talk.open !== undefined) await pause(100)
     }
   }
@@ -184,14 +183,17 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
         if (talk.open !== undefined)
           await until(
             'an answer to every turn',
-            () => turn(url, talk).then(() => talk.open === undefined),
-            Boolean
+            () => turn(url, talk),
+            () => talk.open === undefined,
+            60_000
           )
       }
       const submits = JSON.stringify(sentOnce(sim))
       for (const creation of answered.splice(0)) await send(url, creation)
       for (const { credentials, answered: given } of talks) {
-        const { turns: kept } = (await call(`${url}/conversations/${credentials.conversationId}`, { headers })).json
+        const { turns: kept } = (
+          await call(`${url}/conversations/${credentials.conversationId}`, { headers })
+        ).json
         for (const [n, { prompt, message }] of given.entries())
           if (kept[n]?.prompt !== prompt || kept[n]?.message !== message) turns.lost += 1
         const last = given.at(-1)

@@ -21,7 +21,7 @@ export interface ChaosOptions {
 }
 
 /** Longest time between the first request of a round and the end of the process, in milliseconds. */
-const LONGEST_ROUND_MS = 1500
+const LONGEST_ROUND_MS = 2500
 /** Two leases, and some time for what is taken over then. */
 const SETTLE_MS = 60_000
 
@@ -44,7 +44,10 @@ function randomFrom(seed: number): Random {
  * then counts what got lost and what happened twice.
  * @returns the counts, for a table
  */
-export async function runChaos(t: Test, { engine, rounds, seed }: ChaosOptions): Promise<Record<string, number>> {
+export async function runChaos(
+  t: Test,
+  { engine, rounds, seed }: ChaosOptions
+): Promise<Record<string, number>> {
   const random = randomFrom(seed)
   const dir = mkdtempSync(join(tmpdir(), 'bing-gateway-'))
   writeFileSync(join(dir, 'whitelist.txt'), 'alice\n')
@@ -104,7 +107,8 @@ export async function runChaos(t: Test, { engine, rounds, seed }: ChaosOptions):
     'creations without an answer': callers.unanswered,
     'tasks in all': tasks.length,
     'tasks completed': tasks.filter(({ status }) => status === 'completed').length,
-    'tasks with unknown outcome': tasks.filter(({ errorDetail }) => errorDetail?.code === 'outcome_unknown').length,
+    'tasks with unknown outcome': tasks.filter(({ errorDetail }) => errorDetail?.code === 'outcome_unknown')
+      .length,
     'turns answered': callers.turns.answered,
     'turns given again from the store': callers.turns.replayed,
     'turns asked again, unanswered before': callers.turns.repeated,

@@ -1,7 +1,13 @@
-import { call, type Reply } from './http.ts'
+import type { Test } from 'tap'
+import type { Simulator } from '../../src/simulator/index.ts'
+import { call, endOfTask, type Reply } from './http.ts'
+
+/** Callers are told within this time, in milliseconds, however the store fails: two queries that hang, and a pause. */
+const LONGEST_MS = 25_000
 
 /** Creations and turns that somebody asks for all the time, and what became of them. */
 export interface Load {
+  userId: string
   /** Tasks that were answered with 200 or 202, and so must not get lost, by prompt. */
   readonly accepted: ReadonlyMap<string, string>
   /** Conversations with the turns that were answered. */
@@ -103,6 +109,7 @@ export async function startLoad({ urls, userId, everyMs, name = 'load' }: LoadSe
   }, everyMs)
 
   return {
+    userId,
     accepted,
     conversations,
     replies,
@@ -111,4 +118,42 @@ export async function startLoad({ urls, userId, everyMs, name = 'load' }: LoadSe
       while (under.size > 0) await Promise.allSettled(under)
     }
   }
+}
+
+/** What must hold of a load once the store is back. */
+export async function nothingLost(t: Test, url: string, sim: Simulator, load: Load): Promise<void> {
+  const headers = { 'x-user-id': load.userId }
+  const unusual = load.replies.filter(
+    ({ status, code }) => ![200, 202].includes(status) && code !== 'store_unavailable'
+  )
+  t.strictSame(
+    // A repeat of a turn whose answer waits to be stored.
+    unusual.filter(({ code }) => code !== 'turn_in_progress'),
+    [],
+    'every answer is good, or says that the store is away'
+  )
+  for (const { status, code, retryAfter } of load.replies)
+    if (code === 'store_unavailable') t.ok(status === 503 && Number(retryAfter) > 0)
+  const slow = load.replies.filter(({ ms }) => ms > LONGEST_MS)
+  t.strictSame(slow, [], 'nobody waits long')
+  for (const [prompt, taskId] of load.accepted) {
+    const task = await endOfTask(url, taskId, headers)
+    t.strictSame([task.status, sim.counts[`received:${prompt}`]], ['completed', 1], prompt)
+  }
+  for (const { credentials, answered } of load.conversations) {
+    const { conversationId } = credentials as { conversationId: string }
+    const { turns } = (await call(`${url}/conversations/${conversationId}`, { headers: headers })).json
+    t.strictSame(
+      turns
+        .slice(0, answered.length)
+        .map(({ prompt, message }: { prompt: string; message: string }) => ({ prompt, message })),
+      answered,
+      'every answer that a caller got is kept'
+    )
+  }
+  const doubled = Object.entries(sim.counts).filter(([name, n]) => name.startsWith('received:') && n > 1)
+  t.strictSame(doubled, [], 'no prompt was sent twice')
+  const { tasks } = (await call(`${url}/tasks?limit=100`, { headers: headers })).json.data
+  for (const { id } of tasks) t.not((await endOfTask(url, id, headers)).status, 'processing')
+  t.strictSame(sim.violations, [])
 }

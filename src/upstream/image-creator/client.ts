@@ -28,7 +28,7 @@ export function createImageClient(settings: CreatorClientSettings): CreationClie
   const hosts = createMediaHosts([settings.mediaUrl, settings.bingUrl], { anyLoopbackPort: true })
 
   return {
-    submit(request, signal) {
+    submit(request, signal, beforeSend) {
       const { rt } = MODELS[request.model]
       const other = rt === RT.fast ? RT.standard : RT.fast
       return submitCreation(
@@ -41,7 +41,8 @@ export function createImageClient(settings: CreatorClientSettings): CreationClie
           secondIsFree: other === RT.standard,
           notAccepted: 'I2'
         },
-        signal
+        signal,
+        beforeSend
       )
     },
     look(job, signal) {

@@ -72,10 +72,12 @@ export type SubmitAnswer =
 export async function submitCreation(
   context: CreatorContext,
   submission: Submission,
-  signal: AbortSignal
+  signal: AbortSignal,
+  beforeSend: () => Promise<void> = async () => {}
 ): Promise<Accepted> {
   const { clock, session } = context
   let visit = await session.open(signal)
+  await beforeSend()
   const first = await post(context, submission, submission.first(visit), signal)
   if (first.kind === 'accepted') return accepted(first)
   if (first.kind === 'refused') {
@@ -87,6 +89,7 @@ export async function submitCreation(
         : error
     })
   }
+  await beforeSend()
   const second = await post(context, submission, submission.second(visit), signal)
   if (second.kind === 'accepted') return accepted(second)
   throw creationFailure(second.kind === 'refused' ? second.row : submission.notAccepted, clock)

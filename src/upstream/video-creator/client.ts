@@ -15,7 +15,7 @@ export function createVideoClient(settings: CreatorClientSettings): CreationClie
   const hosts = createMediaHosts([settings.mediaUrl, settings.bingUrl], { anyLoopbackPort: true })
 
   return {
-    submit(request, signal) {
+    submit(request, signal, beforeSend) {
       return submitCreation(
         context,
         {
@@ -28,7 +28,8 @@ export function createVideoClient(settings: CreatorClientSettings): CreationClie
           notAccepted: 'V3',
           refusal: (row, html) => videoRefusal(row, html, request.prompt)
         },
-        signal
+        signal,
+        beforeSend
       )
     },
     look(job, signal) {
