@@ -99,7 +99,9 @@ export async function tour(): Promise<string[]> {
   const answer = await client.POST('/chatgpt', { body: { ...started.data, prompt: 'Hello' } })
   const message: string = answer.data?.message ?? ''
   const image = await client.POST('/create/image', { body: { query: 'a fox', model: 'GPT4O', aspect: 1 } })
-  const images: string[] = image.data?.data.images ?? []
+  const made = image.data?.data
+  // Finished, or accepted with \`Prefer: respond-async\`.
+  const images: string[] = made !== undefined && 'images' in made ? made.images : []
   const task = await client.GET('/task/{taskId}', { params: { path: { taskId: 'x' } } })
   const video: string | null | undefined = task.data?.data.video
   // @ts-expect-error there is no such route
