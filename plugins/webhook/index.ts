@@ -107,8 +107,12 @@ export default fp<{ resolve?: Resolve }>(
       }
     })
     // Each end of a task is such a change, whichever gateway saw it.
-    const stopListening = store.database.changes.listenAll('task', runner.kick)
-    fastify.addHook('onReady', async () => runner.start())
+    let stopListening = () => {}
+    // Not before the app is whole: with several gateways on the store, the outbox may have something from the first moment on.
+    fastify.addHook('onReady', async () => {
+      stopListening = store.database.changes.listenAll('task', runner.kick)
+      runner.start()
+    })
     fastify.addHook('preClose', async () => {
       stopListening()
       await runner.close()

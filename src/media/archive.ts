@@ -13,6 +13,11 @@ import { type MediaStorage, MediaStorageError } from './storage.ts'
 const TIMES_MS = { image: 20_000, video: 60_000 }
 const PAUSE_MS = 1000
 
+interface ArchivedTask {
+  id: string
+  kind: 'image' | 'video'
+}
+
 export interface ArchiveSettings {
   media: MediaClient
   storage: MediaStorage
@@ -24,10 +29,18 @@ export interface ArchiveSettings {
 export type Archive = ReturnType<typeof createArchive>
 
 export function createArchive({ media, storage, clock, log }: ArchiveSettings) {
-  async function copy(taskId: string, position: number, url: string, signal: AbortSignal): Promise<NewMedia> {
-    const { body, contentType } = await media.fetch(url, signal)
+  async function copy(
+    { id: taskId, kind }: ArchivedTask,
+    position: number,
+    url: string,
+    signal: AbortSignal
+  ): Promise<NewMedia> {
+    const { body, contentType } = await media.fetch(url, signal, kind)
     const storageKey = `${mediaFolder(taskId)}/${position}`
     const size = await pixelSize(body, contentType)
+    // What calls itself a picture and can't be read as one is not handed out as a copy of it.
+    if (kind === 'image' && size === undefined)
+      throw new UpstreamError('T10', { cause: new Error(`media: no picture in ${body.length} bytes`) })
     await storage.put(storageKey, body, contentType, signal)
     return {
       id: mediaId(taskId, position),
@@ -42,15 +55,13 @@ export function createArchive({ media, storage, clock, log }: ArchiveSettings) {
   }
 
   /** As `copy`, with a second try after trouble that may pass. */
-  async function copyOrRepeat(
-    ...[taskId, position, url, signal]: Parameters<typeof copy>
-  ): Promise<NewMedia> {
+  async function copyOrRepeat(...[task, position, url, signal]: Parameters<typeof copy>): Promise<NewMedia> {
     try {
-      return await copy(taskId, position, url, signal)
+      return await copy(task, position, url, signal)
     } catch (error) {
       if (signal.aborted || !(isPassing(error) || error instanceof MediaStorageError)) throw error
       await clock.sleep(PAUSE_MS, signal)
-      return copy(taskId, position, url, signal)
+      return copy(task, position, url, signal)
     }
   }
 
@@ -61,16 +72,17 @@ export function createArchive({ media, storage, clock, log }: ArchiveSettings) {
    * @throws the signal's reason, and nothing else
    */
   return async (
-    { id: taskId, kind }: { id: string; kind: 'image' | 'video' },
+    task: ArchivedTask,
     { images, video }: CreationResult,
     signal: AbortSignal
   ): Promise<NewMedia[]> => {
+    const { id: taskId, kind } = task
     const urls = kind === 'image' ? images : video === null ? [] : [video]
     const copies = await Promise.all(
       urls.map(async (url, position) => {
         const limit = deadline(clock, TIMES_MS[kind], () => new UpstreamError('T4'), signal)
         try {
-          return await copyOrRepeat(taskId, position, url, limit.signal)
+          return await copyOrRepeat(task, position, url, limit.signal)
         } catch (error) {
           if (!signal.aborted) log.warn({ err: error, taskId, position }, 'media could not be copied')
           return undefined

@@ -13,7 +13,7 @@ import Database from 'libsql'
 export function sqliteDialect(dataDir: string): Dialect {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const path = join(dataDir, 'bing-gateway.sqlite')
-  const database = new Database(path)
+  const database = opened(path)
   try {
     chmodSync(path, 0o600)
     database.pragma('journal_mode = WAL')
@@ -117,7 +117,7 @@ function lockingFirst(database: Database.Database): SqliteDatabase {
  */
 export function claimFolder(dataDir: string): () => void {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  const lock = new Database(join(dataDir, 'bing-gateway.lock'))
+  const lock = opened(join(dataDir, 'bing-gateway.lock'))
   try {
     lock.exec('BEGIN EXCLUSIVE')
   } catch (error) {
@@ -129,6 +129,17 @@ export function claimFolder(dataDir: string): () => void {
     )
   }
   return () => lock.close()
+}
+
+/** libsql says without any code that it can't open a file. */
+function opened(path: string): Database.Database {
+  try {
+    return new Database(path)
+  } catch (error) {
+    throw Object.assign(new Error('the database file cannot be opened', { cause: error }), {
+      code: 'SQLITE_CANTOPEN'
+    })
+  }
 }
 
 /** Whether an error is SQLite's own (disk full, read-only, locked) and not a defect of the code that called it. */

@@ -5,8 +5,6 @@ import { UpstreamError } from './failures.ts'
 
 /** Bytes of one page that are read at most, before and after decoding; Bing's largest ones have a few hundred kilobytes. */
 const MAX_PAGE_BYTES = 8 * 1024 * 1024
-/** Bytes of one picture or film that are read at most: a few minutes of video at Bing's bit rates. */
-const MAX_MEDIA_BYTES = 256 * 1024 * 1024
 /** Bytes of one answer's head. A redirect repeats the whole prompt, percent-encoded, and Bing sets many cookies; Node's default is 16 KiB. */
 const MAX_HEAD_BYTES = 64 * 1024
 /** What `decodeBody` knows. Media are compressed already. */
@@ -56,7 +54,9 @@ export interface UpstreamHttp {
    */
   request(request: UpstreamRequest): Promise<UpstreamResponse>
   /** Raw bytes, for media. Sends no cookies: media URLs need none. Same failures as `request`. */
-  bytes(request: UpstreamRequest): Promise<{ status: number; headers: Record<string, string>; body: Buffer }>
+  bytes(
+    request: UpstreamRequest & { maxBytes: number }
+  ): Promise<{ status: number; headers: Record<string, string>; body: Buffer }>
   close(): Promise<void>
 }
 
@@ -168,7 +168,7 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
       // TextDecoder drops a byte order mark, which JSON.parse would not take.
       return { status, headers, location, text: new TextDecoder().decode(body), url: req.url }
     },
-    bytes: (req) => exchange(req, { withCookies: false, maxBytes: MAX_MEDIA_BYTES, codings: MEDIA_CODINGS }),
+    bytes: ({ maxBytes, ...req }) => exchange(req, { withCookies: false, maxBytes, codings: MEDIA_CODINGS }),
     async close() {
       await Promise.all([reads.destroy(), submits.destroy()])
     }

@@ -222,7 +222,10 @@ t.test('a second start on the same store ends before it touches anything', async
   while (sim.counts['creator.submit.received'] !== 1) await new Promise((resolve) => setTimeout(resolve, 20))
   const second = runCli(t, ['serve'], { ...env, PORT: new URL(gateway.url).port, LOG_LEVEL: 'error' })
   t.equal(await second.exited, 1)
-  t.match(second.output(), /^bing-gateway cannot start: the store in .* is in use by another gateway\. Set DATABASE_URL .*\n$/)
+  t.match(
+    second.output(),
+    /^bing-gateway cannot start: the store in .* is in use by another gateway\. Set DATABASE_URL .*\n$/
+  )
   t.equal((await image).status, 200, 'the submit under way was left alone')
 })
 

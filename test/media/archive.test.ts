@@ -106,6 +106,21 @@ t.test('what cannot be copied is missing, and the log says why', async (t) => {
   t.notMatch(JSON.stringify(warnings.map(({ err }) => [err.message, err.stack, String(err.cause)])), /canary/)
 })
 
+t.test('what is no picture, or too large for one, is not kept as one', async (t) => {
+  const { archive, simulator, result, warnings } = await rig(t)
+  const bodies = [
+    ['image/png', ''],
+    ['image/png', '<svg xmlns="http://www.w3.org/2000/svg"/>'],
+    ['image/jpeg', '<!doctype html><title>Sorry</title>'],
+    ['image/jpeg', 'x'.repeat(33 * 1024 * 1024)]
+  ] as const
+  for (const [type, body] of bodies) {
+    simulator.set('media', { status: 200, headers: { 'content-type': type }, body })
+    t.strictSame(await archive(TASK, pictures(result.images[0] as string), never), [], body.slice(0, 20))
+  }
+  t.equal(warnings.length, bodies.length)
+})
+
 t.test('asks no host outside the allow-list', async (t) => {
   const { archive } = await rig(t)
   let asked = 0

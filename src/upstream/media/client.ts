@@ -4,6 +4,11 @@ import { MEDIA_ALIAS_HOST, MEDIA_FALLBACK_BASE, PAGE_HEADERS } from '../image-cr
 import { refuseBadStatus } from '../page-verdict.ts'
 import { createMediaHosts } from './media-url.ts'
 
+/**
+ * Bytes of one file that are read at most: it is held in memory until it is stored, four pictures of a creation at once.
+ * Bing's pictures have up to a few megabytes, its videos some tens.
+ */
+const MAX_BYTES = { image: 32 * 1024 * 1024, video: 192 * 1024 * 1024 }
 /** Redirects that one file may take. */
 const MAX_REDIRECTS = 3
 
@@ -16,9 +21,10 @@ export interface Media {
 export interface MediaClient {
   /**
    * Fetches a picture or a video. Free to repeat.
+   * @param kind what is expected, which says how large it may be; default: the larger one
    * @throws {UpstreamError} T1–T11 | I25 of docs/protocol/failures.md, or the signal's reason
    */
-  fetch(url: string, signal: AbortSignal): Promise<Media>
+  fetch(url: string, signal: AbortSignal, kind?: 'image' | 'video'): Promise<Media>
 }
 
 export interface MediaClientSettings {
@@ -42,10 +48,10 @@ export function createMediaClient({
     throw new UpstreamError('T11', { cause: new Error('media address outside the allow-list') })
   }
 
-  async function fetchOnce(address: string, signal: AbortSignal) {
+  async function fetchOnce(address: string, maxBytes: number, signal: AbortSignal) {
     let url = checked(address)
     for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-      const answer = await http.bytes({ url: url.href, headers: MEDIA_HEADERS, signal })
+      const answer = await http.bytes({ url: url.href, headers: MEDIA_HEADERS, maxBytes, signal })
       const { location } = answer.headers
       if (answer.status < 300 || answer.status > 399 || location === undefined) return answer
       url = checked(URL.canParse(location, url.href) ? new URL(location, url).href : location)
@@ -54,12 +60,13 @@ export function createMediaClient({
   }
 
   return {
-    async fetch(address, signal) {
+    async fetch(address, signal, kind = 'video') {
+      const maxBytes = MAX_BYTES[kind]
       const asked = checked(address)
-      let answer = await fetchOnce(address, signal)
+      let answer = await fetchOnce(address, maxBytes, signal)
       if (answer.status === 403 && MEDIA_ALIAS_HOST.test(asked.hostname)) {
         const base = mediaUrl.replace(/\/+$/, '')
-        answer = await fetchOnce(`${base}${asked.pathname}${asked.search}`, signal)
+        answer = await fetchOnce(`${base}${asked.pathname}${asked.search}`, maxBytes, signal)
       }
       const { status, headers, body } = answer
       if (status === 404 || status === 410) throw new UpstreamError('I25')
