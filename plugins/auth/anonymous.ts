@@ -11,7 +11,9 @@ export function isFromThisMachine(
   request: FastifyRequest,
   config: { HOST: string; PUBLIC_URL?: string }
 ): boolean {
-  if (!isLoopback(config.HOST) || !isLoopback(request.ip.replace(/^::ffff:/i, ''))) return false
+  // Whoever hung up at once has no address any more.
+  const ip: string | undefined = request.ip
+  if (!isLoopback(config.HOST) || !isLoopback(ip?.replace(/^::ffff:/i, '') ?? '')) return false
   const { host } = request
   const known = hostnameOf(`http://${host}`)
   if (known === undefined || !(isLoopback(known) || known === hostnameOf(config.PUBLIC_URL ?? '')))

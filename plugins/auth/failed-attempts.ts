@@ -22,14 +22,14 @@ export function createFailedAttempts({ allowed, windowSeconds, maxAddresses } = 
 
   return {
     /** Whole seconds for which nothing but a valid key is taken from this address; 0: none. */
-    async waitOf(address: string): Promise<number> {
+    async waitOf(address: string | undefined): Promise<number> {
       if (known.size === 0) return 0
       const record = await limiter.get(networkOf(address))
       return record === null || record.remainingPoints > 0 ? 0 : seconds(record)
     },
 
     /** Counts a failure. @returns the seconds to wait when the address has had too many before this one; else 0 */
-    async count(address: string): Promise<number> {
+    async count(address: string | undefined): Promise<number> {
       const network = networkOf(address)
       known.delete(network)
       known.add(network)
@@ -58,8 +58,9 @@ export function createFailedAttempts({ allowed, windowSeconds, maxAddresses } = 
 export type FailedAttempts = ReturnType<typeof createFailedAttempts>
 
 /** What one client has of the address space: its IPv4 address, or the /64 in which it can take any IPv6 address. */
-export function networkOf(address: string): string {
-  if (!ipaddr.isValid(address)) return address
+export function networkOf(address: string | undefined): string {
+  // A connection that is closed already has no address.
+  if (address === undefined || !ipaddr.isValid(address)) return address ?? ''
   const parsed = ipaddr.process(address)
   return parsed.kind() === 'ipv4' ? parsed.toString() : (parsed as ipaddr.IPv6).parts.slice(0, 4).join(':')
 }

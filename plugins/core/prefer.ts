@@ -1,4 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import { GatewayError } from '../../src/errors.ts'
 
 /** The longest wait that a caller may ask for, in seconds. */
@@ -31,11 +31,11 @@ export function preferences(request: FastifyRequest): Preferences {
   return found
 }
 
-/** Names in the answer what was done of what was asked for. */
-export function applied(reply: FastifyReply, { respondAsync, waitMs }: Preferences): void {
+/** Says in the answer's headers what was done of what was asked for. */
+export function applied({ respondAsync, waitMs }: Preferences): Record<string, string> {
   const done = [
     ...(respondAsync ? ['respond-async'] : []),
     ...(waitMs === undefined ? [] : [`wait=${waitMs / 1000}`])
   ]
-  if (done.length > 0) reply.header('preference-applied', done.join(', '))
+  return done.length === 0 ? {} : { 'preference-applied': done.join(', ') }
 }

@@ -210,13 +210,13 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
               throw error
             }
           }
-          applied(reply, prefer)
+          const headers = applied(prefer)
           const task = await images.within(taskId, prefer.waitMs ?? 0, gone)
-          if (task !== undefined) return { status: 200, body: await created(task) }
+          if (task !== undefined) return { status: 200, headers, body: await created(task) }
           const { prompt } = await images.task(taskId)
           return {
             status: 202,
-            headers: { location: `/task/${taskId}` },
+            headers: { ...headers, location: `/task/${taskId}` },
             body: enveloped({ taskId, prompt })
           }
         }

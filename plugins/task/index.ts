@@ -91,7 +91,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       const prefer = { ...preferences(request), respondAsync: false }
       let task = await own(request.params.taskId, request)
       if (prefer.waitMs !== undefined) {
-        applied(reply, prefer)
+        reply.headers(applied(prefer))
         task = await creations.waitFor(
           task.id,
           ({ state }) => isTerminal(state),

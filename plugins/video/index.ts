@@ -136,18 +136,18 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         async answer(taskId) {
           const { id, prompt } = await fastify.videos.submitted(taskId, begun, gone)
           if (prefer.waitMs === undefined) return { status: 200, body: enveloped({ taskId: id, prompt }) }
-          applied(reply, prefer)
+          const headers = applied(prefer)
           const accepted = { taskId: id, prompt }
           try {
             const done = ({ state }: Task) => isTerminal(state)
             const task = await fastify.creations.waitFor(id, done, prefer.waitMs, gone)
             const media = (await fastify.media.views([id], baseUrl)).get(id)
-            return { status: 200, body: enveloped({ ...accepted, task: toTaskView(task, media) }) }
+            return { status: 200, headers, body: enveloped({ ...accepted, task: toTaskView(task, media) }) }
           } catch (error) {
             if (!isStoreFault(error)) throw error
             // The video goes on. A failure instead of its id would bring about a second one.
             request.log.warn({ err: error, taskId: id }, 'task could not be followed')
-            return { status: 200, body: enveloped(accepted) }
+            return { status: 200, headers, body: enveloped(accepted) }
           }
         }
       })

@@ -1,5 +1,6 @@
 /** Who may do what: docs/contract.md section 3. Keys have a file of their own. */
 import { rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { createFailedAttempts, networkOf } from '../../plugins/auth/failed-attempts.ts'
@@ -284,4 +285,23 @@ t.test('the cookie file is re-read without a restart', async (t) => {
   }
   const without = await image(gateway)
   t.strictSame([without.status, without.json.error.code], [401, 'cookie_missing'])
+})
+
+t.test('a caller who resets the connection at once is no defect of the gateway', async (t) => {
+  const gateway = await startGateway(t)
+  const { port } = new URL(await gateway.listen())
+  for (let n = 0; n < 30; n++) {
+    await new Promise<void>((resolve) => {
+      const socket = connect(Number(port), '127.0.0.1', () => {
+        const head = `POST /create/image HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n${n % 2 ? '' : 'x-user-id: nobody\r\n'}`
+        socket.write(`${head}content-type: application/json\r\ncontent-length: 20\r\n\r\n{"query":`)
+        socket.resetAndDestroy()
+      })
+      socket.once('error', () => {})
+      socket.once('close', () => resolve())
+    })
+  }
+  await gateway.get('/livez')
+  t.notMatch(gateway.log(), /"level":50/)
+  t.notMatch((await gateway.get('/metrics')).text, /http_response_status_code="500"/)
 })

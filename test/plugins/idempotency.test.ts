@@ -197,6 +197,8 @@ t.test('while it runs, a repeat that does not wait gets the same task', async (t
   )
   t.equal(async.status, 202)
   const { status, json, text } = await first
+  const again = await gateway.post('/create/image', { query: 'a fox' }, keyed('k'))
+  t.match(again.headers, { location: `/task/${json.data.taskId}`, 'preference-applied': 'respond-async' })
   t.equal(status, 202, 'the first answer that is given is the answer')
   t.strictSame([json.data.taskId, text], [async.json.data.taskId, async.text])
   t.equal(received(gateway, 'a fox'), 1)

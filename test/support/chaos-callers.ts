@@ -159,7 +159,10 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
     async round(url: string, round: number): Promise<void> {
       const work: Promise<void>[] = [...toRepeat].map((creation) => send(url, creation))
       for (const talk of talks) if (talk.answered.length < MOST_TURNS) work.push(converse(url, talk))
-      if (talks.filter((talk) => talk.answered.length < MOST_TURNS).length < CONVERSATIONS)
+      // With PostgreSQL an open turn waits for the end of a lease, which lasts for several rounds.
+      if (
+        talks.filter(({ answered, open }) => open === undefined && answered.length < MOST_TURNS).length === 0
+      )
         for (let n = 0; n < CONVERSATIONS; n++) work.push(meet(url))
       for (let n = 0; n < 8; n++) {
         const one = creation(`round ${round}, creation ${n}`)
@@ -179,15 +182,18 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
         },
         (left) => left === 0
       )
-      for (const talk of talks) {
-        if (talk.open !== undefined)
-          await until(
-            'an answer to every turn',
-            () => turn(url, talk),
-            () => talk.open === undefined,
-            60_000
+      await Promise.all(
+        talks
+          .filter(({ open }) => open !== undefined)
+          .map((talk) =>
+            until(
+              'an answer to every turn',
+              () => turn(url, talk),
+              () => talk.open === undefined,
+              60_000
+            )
           )
-      }
+      )
       for (const creation of answered.splice(0)) await send(url, creation)
       for (const { credentials, answered: given } of talks) {
         const { turns: kept } = (
