@@ -6,7 +6,7 @@ import type { Changes, Topic } from './changes.ts'
 const POOL_SIZE = 10
 /** A server that does not take a connection or answer a query within this time counts as away, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 3000
-const QUERY_TIMEOUT_MS = 10_000
+const QUERY_TIMEOUT_MS = 5000
 /** Waits between attempts to listen again, in milliseconds. */
 const RELISTEN_MS = { first: 100, longest: 2000 }
 /** A connection that only listens would not notice for hours that its other end has vanished; so it is asked this often. */
