@@ -227,17 +227,15 @@ t.test('what falls due while the loop looks at the store is not forgotten', asyn
 
 t.test('what was finished while the gateway was away is found, late as it is', async (t) => {
   const first = await startGateway(t, { config: { IMAGE_TIMEOUT_MS: 60_000 } })
-  first.sim.set('poll', { pendingPolls: 1 })
+  first.sim.set('poll', { neverReady: true })
   const { json } = await first.post('/create/image', { query: 'a fox' }, { prefer: 'respond-async' })
   const { taskId } = json.data
   await until(async () => (await first.app.store.tasks.get(taskId))?.state === 'polling')
   const { db } = first.app.store.database
   await first.app.taskRunner.close(0)
-  await db
-    .updateTable('tasks')
-    .set({ state: 'polling', deadline_at: 1, due_at: 1, worker: null, result: null })
-    .execute()
+  await db.updateTable('tasks').set({ deadline_at: 1, due_at: 1, worker: null }).execute()
   await first.app.close()
+  first.sim.set('poll', {})
   const next = await startGateway(t, { dir: first.dir, sim: first.sim })
   t.equal((await next.ended(taskId)).status, 'completed')
   next.sim.set('poll', { neverReady: true })
