@@ -235,7 +235,7 @@ t.test('what was finished while the gateway was away is found, late as it is', a
   await first.app.taskRunner.close(0)
   await db.updateTable('tasks').set({ deadline_at: 1, due_at: 1, worker: null }).execute()
   await first.app.close()
-  first.sim.set('poll', {})
+  first.sim.set('poll', { pendingPolls: 0, readyAfterMs: 0 })
   const next = await startGateway(t, { dir: first.dir, sim: first.sim })
   t.equal((await next.ended(taskId)).status, 'completed')
   next.sim.set('poll', { neverReady: true })
