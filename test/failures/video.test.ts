@@ -298,7 +298,7 @@ t.test('V4: working', async (t) => {
 
 t.test('V4: the interval stretches', async (t) => {
   const config = { POLL_INTERVAL_MS: undefined, VIDEO_TIMEOUT_MS: 3_600_000 }
-  const rig = await failureRig(t, { speed: 3600, config })
+  const rig = await failureRig(t, { speed: 900, config })
   rig.sim.set('videoPoll', { neverReady: true })
   const { taskId } = (await rig.video()).json.data
   await rig.ended(taskId)
