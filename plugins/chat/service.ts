@@ -54,7 +54,14 @@ export interface AskContext {
 }
 
 /** Closed for good by these rows of docs/protocol/failures.md. */
-const ENDS: Record<string, 'full' | 'expired'> = { S14: 'full', S18: 'full', S3: 'expired', S4: 'expired' }
+const ENDS: Readonly<Record<string, 'full' | 'expired'>> = {
+  S14: 'full',
+  S18: 'full',
+  S3: 'expired',
+  S4: 'expired'
+}
+/** After these, as after a hang-up, the upstream may have counted a turn that nobody was answered. */
+const UNDECIDED: readonly string[] = ['W8', 'W10']
 
 /** Rules of conversations that hold for every caller: who may ask, in which order, and what a repeat means. */
 export function createChatService(settings: ChatServiceSettings) {
@@ -142,15 +149,20 @@ export function createChatService(settings: ChatServiceSettings) {
       prompt: request.prompt,
       invocationId: conversation.nextInvocation,
       tone: request.tone,
-      contextChars: conversation.contextChars
+      contextChars: conversation.contextChars,
+      inDoubt: conversation.inDoubt
     }
+    let isAsked = false
     try {
       const answer = await within(conversation.owner, context.signal, (signal) =>
         client.ask(conversation.upstream, question, {
           signal,
           onText: context.onText,
           onRepeat: context.onRepeat,
-          onConversation: (upstream) => turn.moveUpstream(upstream)
+          onConversation: (upstream) => turn.moveUpstream(upstream),
+          onAsked: () => {
+            isAsked = true
+          }
         })
       )
       const { message, sources, suggestions, turns, notice } = answer
@@ -170,6 +182,8 @@ export function createChatService(settings: ChatServiceSettings) {
       const ended = error instanceof UpstreamError ? ENDS[error.row] : undefined
       // The upstream's word is what the caller gets, whether or not it can be noted.
       if (ended !== undefined) await turn.close(ended).catch(() => {})
+      const isUndecided = !(error instanceof UpstreamError) || UNDECIDED.includes(error.row)
+      if (isAsked && isUndecided && question.invocationId === 0) turn.doubt()
       throw error
     }
   }
@@ -192,7 +206,8 @@ export function createChatService(settings: ChatServiceSettings) {
       expiresAt: null,
       createdAt: now,
       updatedAt: now,
-      askedBy: null
+      askedBy: null,
+      inDoubt: false
     }
     await store.insert(conversation)
     return {

@@ -35,6 +35,8 @@ export interface HeldTurn {
   answer(answered: AnsweredTurn): Promise<void>
   /** Ends the turn, and the conversation with it: the upstream has given it up. */
   close(state: 'full' | 'expired'): Promise<void>
+  /** Notes that the first turn was broken off after it was asked: the upstream may have counted it. */
+  doubt(): void
 }
 
 /**
@@ -47,7 +49,8 @@ export interface HeldTurn {
  * - The store is away when a claim is made or given back, or it does so and can't say so any more. Nothing runs under
  *   such a claim; the background finds it by the worker's id and gives it back.
  * - This process ends. Others give its claims back when its lease has ended, and the turn can be asked again. Only an
- *   answer that was never acknowledged can get lost that way.
+ *   answer that was never acknowledged can get lost that way. The upstream may have counted the turn: a session can't be
+ *   begun twice, so a first turn is then asked in a fresh conversation.
  * - This process is cut off from the store for longer than its lease, or is stopped for so long. Others may then ask the
  *   same turn. The store takes the first answer; who comes later stores nothing and tells its caller to repeat, who then
  *   gets what the others know.
@@ -57,6 +60,8 @@ export function createTurnClaims({ store, worker, clock, log }: TurnClaimsSettin
   const running = new Map<string, Promise<unknown>>()
   /** Answers that the store could not take: the upstream has counted them, so they are stored before anything else is asked. */
   const unstored = new Map<string, { claim: TurnClaim; answered: AnsweredTurn }>()
+  /** Conversations whose claim is to be given back with the note that their first turn is in doubt. */
+  const inDoubt = new Set<string>()
   let settling: Promise<void> = Promise.resolve()
   let cancelTimer = () => {}
   let closed = false
@@ -80,6 +85,12 @@ export function createTurnClaims({ store, worker, clock, log }: TurnClaimsSettin
     }
   }
 
+  async function giveBack(claim: TurnClaim): Promise<void> {
+    const { conversationId } = claim
+    await store.unclaim(claim, inDoubt.has(conversationId))
+    inDoubt.delete(conversationId)
+  }
+
   async function keepLeft(conversationId: string): Promise<void> {
     const left = unstored.get(conversationId)
     if (left !== undefined) await keep(left.claim, left.answered)
@@ -92,7 +103,7 @@ export function createTurnClaims({ store, worker, clock, log }: TurnClaimsSettin
     }
     for (const claim of await store.claimsOf(worker.id)) {
       const { conversationId } = claim
-      if (!running.has(conversationId) && !unstored.has(conversationId)) await store.unclaim(claim)
+      if (!running.has(conversationId) && !unstored.has(conversationId)) await giveBack(claim)
     }
   }
 
@@ -133,13 +144,17 @@ export function createTurnClaims({ store, worker, clock, log }: TurnClaimsSettin
           if (!kept) throw takenOver()
         },
         async close(state) {
-          await store.unclaim(claim, state, clock.now())
+          await store.endConversation(claim, state, clock.now())
           ended = true
+        },
+        doubt() {
+          inDoubt.add(conversationId)
         }
       })
     } finally {
       // A claim that can't be given back now is found by `settle`.
-      if (!ended) await store.unclaim(claim).catch(() => {})
+      if (ended) inDoubt.delete(conversationId)
+      else await giveBack(claim).catch(() => {})
     }
   }
 

@@ -22,6 +22,8 @@ export interface Conversation {
   updatedAt: number
   /** The worker in which a turn of it is under way. */
   askedBy: string | null
+  /** The first turn was asked and may have been counted upstream, but its answer was not stored. */
+  inDoubt: boolean
 }
 
 /** What a list shows of a conversation. */
@@ -157,22 +159,35 @@ export function createConversationStore({ db }: Store) {
       return row === undefined ? undefined : fromRow(row)
     },
 
-    /** Gives a claim back. @param state closes the conversation along with it: the upstream has given it up */
-    async unclaim(claim: TurnClaim, state?: 'full' | 'expired', now?: number): Promise<void> {
+    /** Gives a claim back. @param inDoubt the first turn was asked, and what became of it is not known */
+    async unclaim(claim: TurnClaim, inDoubt = false): Promise<void> {
       await claimed(db, claim)
-        .set({
-          asked_by: null,
-          asked_at: null,
-          ...(state === undefined ? {} : { state, updated_at: now })
-        })
+        .set({ asked_by: null, asked_at: null, ...(inDoubt ? { in_doubt: 1 as const } : {}) })
         .execute()
     },
 
-    /** Gives back all claims of a worker that has ended. */
+    /** Gives a claim back and closes the conversation: the upstream has given it up. */
+    async endConversation(claim: TurnClaim, state: 'full' | 'expired', now: number): Promise<void> {
+      await claimed(db, claim).set({ asked_by: null, asked_at: null, state, updated_at: now }).execute()
+    },
+
+    /**
+     * Gives back all claims of a worker that has ended. Whether the upstream answered what the worker asked is not known;
+     * for a first turn that is noted, since a session can't be begun twice.
+     */
     async unclaimAll(worker: string): Promise<void> {
       await db
         .updateTable('conversations')
-        .set({ asked_by: null, asked_at: null })
+        .set((eb) => ({
+          asked_by: null,
+          asked_at: null,
+          in_doubt: eb
+            .case()
+            .when('next_invocation', '=', 0)
+            .then(sql.lit(1 as const))
+            .else(eb.ref('in_doubt'))
+            .end()
+        }))
         .where('asked_by', '=', worker)
         .execute()
     },
@@ -204,7 +219,8 @@ export function createConversationStore({ db }: Store) {
             expires_at: turn.expiresAt,
             updated_at: turn.answeredAt,
             asked_by: null,
-            asked_at: null
+            asked_at: null,
+            in_doubt: 0 as const
           }))
           .where('id', '=', claim.conversationId)
           .where('next_invocation', '=', turn.invocationId)
@@ -241,7 +257,7 @@ export function createConversationStore({ db }: Store) {
      */
     async moveUpstream(claim: TurnClaim, upstream: UpstreamConversation, now: number): Promise<boolean> {
       const { numUpdatedRows } = await claimed(db, claim)
-        .set({ upstream: JSON.stringify(upstream), updated_at: now })
+        .set({ upstream: JSON.stringify(upstream), updated_at: now, in_doubt: 0 })
         .executeTakeFirst()
       return numUpdatedRows > 0n
     },
@@ -301,7 +317,8 @@ function toRow(conversation: Conversation): ConversationRow {
     created_at: conversation.createdAt,
     updated_at: conversation.updatedAt,
     asked_by: conversation.askedBy,
-    asked_at: null
+    asked_at: null,
+    in_doubt: conversation.inDoubt ? 1 : 0
   }
 }
 
@@ -319,6 +336,7 @@ function fromRow(row: ConversationRow): Conversation {
     expiresAt: row.expires_at,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
-    askedBy: row.asked_by
+    askedBy: row.asked_by,
+    inDoubt: row.in_doubt === 1
   }
 }

@@ -229,5 +229,14 @@ export const migrationsFor = (engine: Engine): Record<string, Migration> => ({
       await sql`create trigger key_changed after update of revoked_at on keys for each row
         execute function bing_gateway_changed('key')`.execute(db)
     }
+  },
+  '005-turns-in-doubt': {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    async up(db: Kysely<any>) {
+      await db.schema
+        .alterTable('conversations')
+        .addColumn('in_doubt', 'integer', (column) => column.notNull().defaultTo(0))
+        .execute()
+    }
   }
 })

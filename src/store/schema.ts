@@ -44,6 +44,8 @@ export interface ConversationRow {
   asked_by: string | null
   /** When that turn was begun; null when none is. Tells one claim of a worker from its next one. */
   asked_at: number | null
+  /** 1 when the first turn was broken off, or its worker ended: the upstream may have counted it, and nobody knows. */
+  in_doubt: 0 | 1
 }
 
 export interface TurnRow {

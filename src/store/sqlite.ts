@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Dialect, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
+import { type Dialect, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
 import Database from 'libsql'
 
 /**
@@ -16,9 +16,10 @@ export function sqliteDialect(dataDir: string): Dialect {
   const database = opened(path)
   try {
     chmodSync(path, 0o600)
+    // First of all: who opens a new file at the same moment has it locked for the change of its journal.
+    database.pragma('busy_timeout = 1000')
     database.pragma('journal_mode = WAL')
     database.pragma('synchronous = FULL')
-    database.pragma('busy_timeout = 1000')
     database.pragma('foreign_keys = ON')
   } catch (error) {
     database.close()
@@ -37,7 +38,7 @@ const TURN_MS = 5
  */
 function takingTurns(dialect: Dialect): Dialect {
   return {
-    createAdapter: () => dialect.createAdapter(),
+    createAdapter: () => new MigratingAdapter(),
     createIntrospector: (db) => dialect.createIntrospector(db),
     createQueryCompiler: () => dialect.createQueryCompiler(),
     createDriver() {
@@ -57,6 +58,16 @@ function takingTurns(dialect: Dialect): Dialect {
       }
       return driver
     }
+  }
+}
+
+/**
+ * Migrates in a transaction, which takes the write lock before it looks at what is there: a gateway and a command, or two
+ * commands, that open a new folder at the same moment would both create its tables.
+ */
+class MigratingAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true
   }
 }
 

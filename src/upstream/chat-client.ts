@@ -27,6 +27,11 @@ export interface Question {
   tone: Tone | undefined
   /** Characters of prompts and answers so far; tells a closed socket from a context that grew too long (row W9). */
   contextChars: number
+  /**
+   * A first question that was asked before and may have been counted, unknown to us. A session can't be begun twice, so it goes to a
+   * fresh conversation.
+   */
+  inDoubt: boolean
 }
 
 export interface AskOptions {
@@ -38,6 +43,8 @@ export interface AskOptions {
    * then keeps it even if the turn fails, so that no repeat opens one more.
    */
   onConversation?: (conversation: UpstreamConversation) => Promise<void>
+  /** Told when the question leaves: from here on the upstream may count it. */
+  onAsked?: () => void
   /** Told of each repeat, for the log. */
   onRepeat?: (error: Error, attempt: number) => void
 }

@@ -138,6 +138,18 @@ t.test('what people see', async (t) => {
   )
 })
 
+t.test('many commands at once on a new folder', async (t) => {
+  const env = settings(t)
+  const made = await Promise.all(
+    Array.from({ length: 5 }, () => cli(t, env, 'keys', 'create', 'alice', '--json'))
+  )
+  t.strictSame(
+    made.map(({ code, stderr }) => [code, stderr]),
+    made.map(() => [0, ''])
+  )
+  t.equal((await cli(t, env, 'keys', 'list', '--json')).json().length, 5)
+})
+
 t.test('what can not be done is said in one line', async (t) => {
   const env = settings(t)
   const cases: [args: string[], more: Record<string, string>, why: RegExp][] = [

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import Database from 'libsql'
 import t, { type Test } from 'tap'
 import { startSimulator } from '../../src/simulator/index.ts'
 import { runCli, startProcess } from '../support/process.ts'
@@ -135,6 +136,32 @@ t.test('kill -9 before a prompt has left: the next process sends it', async (t) 
   t.equal(sim.counts['received:patient'], 1)
   t.equal(sim.counts['received:attended'] ?? 0, 0, 'whose caller is gone is not sent for nobody')
 })
+
+t.test(
+  'kill -9 when the first answer is there and not yet stored: the turn can be asked again',
+  async (t) => {
+    const { sim, env } = await surroundings(t)
+    const first = await startProcess(t, env)
+    const { json: conversation } = await post(`${first.url}/create_conversation`, { userId: 'OlivierShi' })
+    sim.set('turn', { thinkMs: 500 })
+    const turn = { ...conversation, prompt: 'My name is Ada.', invocationId: 0 }
+    const call = post(`${first.url}/chatgpt`, turn).catch(() => undefined)
+    while (sim.counts['sydney.questions'] !== 1) await new Promise((resolve) => setTimeout(resolve, 10))
+    const other = new Database(join(env.DATA_DIR, 'bing-gateway.sqlite'))
+    other.exec('BEGIN IMMEDIATE')
+    while (sim.counts['sydney.completed'] !== 1) await new Promise((resolve) => setTimeout(resolve, 10))
+    await first.end('SIGKILL')
+    other.close()
+    t.equal(await call, undefined, 'nobody was answered')
+
+    const second = await startProcess(t, env)
+    const again = await post(`${second.url}/chatgpt`, turn)
+    t.equal(again.status, 200, JSON.stringify(again.json))
+    const next = { ...conversation, prompt: 'What is my name?', invocationId: 1 }
+    t.match((await post(`${second.url}/chatgpt`, next)).json.message, /Ada/)
+    t.strictSame(sim.violations, [])
+  }
+)
 
 t.test('SIGTERM drains: a running turn is answered, then the process ends with 0', async (t) => {
   const { sim, env } = await surroundings(t)

@@ -343,7 +343,8 @@ t.test('T1: not the TLS that was expected', async (t) => {
 })
 
 t.test('T4: silence ends with the deadline', async (t) => {
-  const config = { CHAT_TIMEOUT_MS: 1000 * SPEED, IMAGE_TIMEOUT_MS: 1000 * SPEED }
+  // Long enough for a slow machine to get as far as the stall.
+  const config = { CHAT_TIMEOUT_MS: 3000 * SPEED, IMAGE_TIMEOUT_MS: 3000 * SPEED }
   const rows: [op: 'create' | 'bootstrap' | 'submit', Want, Partial<Seen>][] = [
     ['create', TIMEOUT, { creates: 1 }],
     ['bootstrap', TIMEOUT, { bootstraps: 1 }],
@@ -359,7 +360,7 @@ t.test('T4: silence ends with the deadline', async (t) => {
         rig.sim.enqueue(op, { stall, body: SAID })
         const startedAt = performance.now()
         const answer = await call()
-        t.ok(performance.now() - startedAt < 5000, `${name}: nothing hangs`)
+        t.ok(performance.now() - startedAt < 15_000, `${name}: nothing hangs`)
         checkAnswer(t, name, answer, want)
         t.strictSame(rig.seen(), { ...NOTHING, ...seen }, `${name}: requests`)
         if (op === 'bootstrap')

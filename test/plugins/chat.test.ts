@@ -126,6 +126,7 @@ t.test('a caller that leaves cancels the turn, and the conversation stays usable
     (await gateway.post('/chatgpt', { ...identity, prompt: 'Still there?', invocationId: 0 })).status,
     200
   )
+  t.equal(gateway.sim.counts['sydney.create'], 3, 'a session is not begun twice')
   t.strictSame(gateway.sim.violations, [])
 })
 

@@ -23,6 +23,7 @@ const conversation = (id: string, more: Partial<Conversation> = {}): Conversatio
   createdAt: 1_700_000_000_000,
   updatedAt: 1_700_000_000_000,
   askedBy: null,
+  inDoubt: false,
   ...more
 })
 
@@ -120,7 +121,7 @@ onBothEngines(t, 'a claim lasts until its own worker gives it back', async (t, {
   t.strictSame(await conversations.claimsOf('a'), [claim('a')])
 
   t.ok(await conversations.claim(claim('a', 11)), 'its own claim, of which it does not know, is no obstacle')
-  await conversations.unclaim(claim('a', 10), 'full', 50)
+  await conversations.endConversation(claim('a', 10), 'full', 50)
   t.equal(await conversations.moveUpstream(claim('a', 10), { conversationId: 'late' }, 50), false)
   t.equal(await conversations.answer(claim('a', 10), answered(0)), false)
   t.match(
@@ -131,7 +132,7 @@ onBothEngines(t, 'a claim lasts until its own worker gives it back', async (t, {
   t.equal(await conversations.moveUpstream(claim('a', 11), { conversationId: 'moved' }, 51), true)
   t.match(await conversations.get('c'), { upstream: { conversationId: 'moved' }, updatedAt: 51 })
 
-  await conversations.unclaim(claim('a', 11), 'full', 52)
+  await conversations.endConversation(claim('a', 11), 'full', 52)
   t.match(await conversations.get('c'), { askedBy: null, state: 'full', updatedAt: 52 })
   await conversations.claim(claim('b'))
   await conversations.unclaimAll('b')
@@ -216,4 +217,27 @@ onBothEngines(t, 'what is removed is gone, with its turns', async (t, { store })
   t.equal(await conversations.remove('c', 'alice'), false)
   t.equal(await conversations.get('c'), undefined)
   t.strictSame(await store.db.selectFrom('turns').selectAll().execute(), [])
+})
+
+onBothEngines(t, 'a first turn that nobody knows the end of is in doubt', async (t, { store }) => {
+  const conversations = createConversationStore(store)
+  await conversations.insert(conversation('c'))
+  const inDoubt = async () => (await conversations.get('c'))?.inDoubt
+  await conversations.claim(claim('a'))
+  await conversations.unclaim(claim('a'))
+  t.equal(await inDoubt(), false, 'given back')
+  await conversations.claim(claim('a'))
+  await conversations.unclaimAll('a')
+  t.equal(await inDoubt(), true, 'its worker has ended')
+  t.match(await conversations.claim(claim('b')), { inDoubt: true })
+  await conversations.moveUpstream(claim('b'), { conversationId: 'fresh' }, 1)
+  t.equal(await inDoubt(), false, 'it goes to a fresh conversation')
+  await conversations.unclaim(claim('b'), true)
+  t.equal(await inDoubt(), true, 'broken off')
+  await conversations.claim(claim('b'))
+  await conversations.answer(claim('b'), answered(0))
+  t.equal(await inDoubt(), false, 'answered')
+  await conversations.claim(claim('b'))
+  await conversations.unclaimAll('b')
+  t.equal(await inDoubt(), false, 'later turns begin no session')
 })

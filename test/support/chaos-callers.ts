@@ -22,8 +22,6 @@ interface Creation {
 }
 
 interface Talk {
-  /** Its first turn can't be asked any more. */
-  refused?: boolean
   credentials: { conversationId: string }
   answered: { prompt: string; message: string }[]
   /** Asked, and no answer came. */
@@ -48,7 +46,7 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
   const withWebhook = new Set<string>()
   const unexpected: unknown[] = []
   const talks: Talk[] = []
-  const turns = { answered: 0, replayed: 0, repeated: 0, unrepeatable: 0, lost: 0, twice: 0 }
+  const turns = { answered: 0, replayed: 0, repeated: 0, lost: 0, twice: 0 }
   let unanswered = 0
   let differing = 0
   let ended = false
@@ -111,18 +109,6 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
     if (stored === undefined) return { status: 0, text: '' }
     talk.open.attempts += 1
     const reply = await attempt(`${url}/chatgpt`, { body: { ...talk.credentials, prompt, invocationId } })
-    // The gap that docs/resilience.md names: Bing had begun the session when the process was killed.
-    if (
-      again &&
-      invocationId === 0 &&
-      reply.status === 502 &&
-      reply.json?.error?.code === 'upstream_rejected'
-    ) {
-      turns.unrepeatable += 1
-      talk.refused = true
-      delete talk.open
-      return reply
-    }
     expect(reply, prompt)
     if (reply.status !== 200) return reply
     turns.answered += 1
@@ -142,7 +128,7 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
   }
 
   async function converse(url: string, talk: Talk): Promise<void> {
-    while (!ended && !talk.refused && talk.answered.length < MOST_TURNS) {
+    while (!ended && talk.answered.length < MOST_TURNS) {
       if ((await turn(url, talk)).status === 0) return
       if (talk.open !== undefined) await pause(100)
     }
@@ -175,9 +161,7 @@ export function createCallers({ sim, random, userId, webhookUrl }: CallersSettin
       for (const talk of talks) if (talk.answered.length < MOST_TURNS) work.push(converse(url, talk))
       // With PostgreSQL an open turn waits for the end of a lease, which lasts for several rounds.
       if (
-        talks.filter(
-          ({ answered, open, refused }) => !refused && open === undefined && answered.length < MOST_TURNS
-        ).length === 0
+        talks.filter(({ answered, open }) => open === undefined && answered.length < MOST_TURNS).length === 0
       )
         for (let n = 0; n < CONVERSATIONS; n++) work.push(meet(url))
       for (let n = 0; n < 8; n++) {

@@ -112,7 +112,6 @@ export async function runChaos(
     'turns answered': callers.turns.answered,
     'turns given again from the store': callers.turns.replayed,
     'turns asked again, unanswered before': callers.turns.repeated,
-    'first turns that could not be asked again': callers.turns.unrepeatable,
     'webhooks delivered': new Set(ids).size,
     'webhooks sent more than once': ids.length - new Set(ids).size,
     'LOST: acknowledged creations': [...callers.acknowledged.values()].filter((id) => !known.has(id)).length,

@@ -54,7 +54,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
   async function askOnce(
     conversation: UpstreamConversation,
     question: Question,
-    { signal, onText }: AskOptions,
+    { signal, onText, onAsked }: AskOptions,
     onFirstText: () => void
   ): Promise<Answer> {
     if (!account.configured) throw new UpstreamError('C1')
@@ -70,6 +70,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
         clock,
         signal,
         sockets,
+        onAsked,
         onRecord(record) {
           const isOver = reducer.take(record)
           if (reducer.hasText) onFirstText()
@@ -122,8 +123,8 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       const { signal, onRepeat } = options
       let current = conversation
       let hasText = false
-      let isFresh = question.invocationId > 0
-      let needsFresh = false
+      let needsFresh = question.inDoubt
+      let isFresh = needsFresh || question.invocationId > 0
       let attempts = 0
 
       /** Counts every question on the wire; a fresh conversation is part of the attempt, so that rows keep one budget each. */

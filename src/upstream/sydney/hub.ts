@@ -54,6 +54,8 @@ export interface HubTurn {
   deadlines: HubDeadlines
   clock: Clock
   signal: AbortSignal
+  /** Told when the question is sent. */
+  onAsked: (() => void) | undefined
   /** Gets every record after the handshake but pings. Returns whether it ended the turn. */
   onRecord: (record: HubRecord) => boolean
   /** Where the socket is listed while it is open, so that its owner can end it. */
@@ -176,6 +178,7 @@ export function runHubTurn(turn: HubTurn): Promise<HubEnd> {
       stage = 'turn'
       ping()
       pings = setInterval(ping, deadlines.pingEveryMs)
+      turn.onAsked?.()
       send(turn.question)
       setDeadline(deadlines.firstRecordMs, () => new UpstreamError('W10', { cause: new Error('no record') }))
     }

@@ -60,6 +60,7 @@ const question = (more: Partial<Question> = {}): Question => ({
   invocationId: 0,
   tone: undefined,
   contextChars: 0,
+  inDoubt: false,
   ...more
 })
 
