@@ -10,6 +10,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY schemas schemas
 COPY plugins plugins
 COPY src src
+COPY scripts/bundle.mjs scripts/
 RUN npm run build
 
 FROM ${NODE_IMAGE} AS dependencies
@@ -39,4 +40,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 7860}/livez`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Node is process 1 and stops on SIGTERM by itself. `docker run --init` (tini) also reaps orphans; there are none here.
-CMD ["node", "dist/src/cli.js", "serve"]
+CMD ["node", "dist/bin/bing-gateway.js", "serve"]

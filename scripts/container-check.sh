@@ -96,7 +96,7 @@ grep -E 'STEP|added' "$RUN/build.log" | tail -30
 
 image() { buildah inspect --type image --format "{{$1}}" "$NAME"; }
 check 'the image names a user that is not root' test "$(image .Docker.Config.User)" = 10001:10001
-check 'the command is node itself, without a shell' test "$(image .Docker.Config.Cmd)" = '[node dist/src/cli.js serve]'
+check 'the command is node itself, without a shell' test "$(image .Docker.Config.Cmd)" = '[node dist/bin/bing-gateway.js serve]'
 check 'the data folder is a volume' grep -q /data <<<"$(image .Docker.Config.Volumes)"
 check 'there is a health check' grep -q livez <<<"$(image .Docker.Config.Healthcheck.Test)"
 
@@ -108,7 +108,7 @@ check 'no source, test, list or setting is in it' test "$(ls -A "$root/app" | so
 
 say "run on port $PORT"
 touch "$RUN/started"
-buildah run --isolation chroot --env "PORT=$PORT" "$container" -- node dist/src/cli.js serve \
+buildah run --isolation chroot --env "PORT=$PORT" "$container" -- node dist/bin/bing-gateway.js serve \
   >"$RUN/log" 2>&1 &
 runner=$!
 base=http://127.0.0.1:$PORT
@@ -132,7 +132,7 @@ check 'GET /docs is served' test "$(status -L "$base/docs")" = 200
 
 # There is no process namespace here, so the log's pid is a pid of this machine.
 pid=$(sed -n 's/.*"pid":\([0-9]*\).*Server listening at.*/\1/p' "$RUN/log" | head -1)
-check 'the process is ours' grep -q 'dist/src/cli.js' "/proc/${pid:-0}/cmdline"
+check 'the process is ours' grep -q 'dist/bin/bing-gateway.js' "/proc/${pid:-0}/cmdline"
 check 'it runs as user 10001' test "$(awk '/^Uid:/ { print $2 }' "/proc/${pid:-0}/status" 2>/dev/null)" = 10001
 health=$(buildah inspect --type image --format '{{range .Docker.Config.Healthcheck.Test}}{{println .}}{{end}}' "$NAME" | tail -n +4)
 healthy() { buildah run --isolation chroot --env "PORT=$1" "$container" -- node -e "$health" >/dev/null 2>&1; }

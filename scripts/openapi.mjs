@@ -8,7 +8,7 @@ import { buildApp } from '../dist/src/app.js'
 const data = mkdtempSync(join(tmpdir(), 'bing-gateway-openapi-'))
 try {
   const app = await buildApp({ DATA_DIR: data, LOG_LEVEL: 'silent' })
-  writeFileSync(new URL('../openapi.yaml', import.meta.url), openApiYaml(app.swagger()))
+  writeFileSync(new URL('../openapi.yaml', import.meta.url), await openApiYaml(app.swagger()))
   await app.close()
 } finally {
   rmSync(data, { recursive: true, force: true })

@@ -1,7 +1,6 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import fp from 'fastify-plugin'
-import { stringify } from 'yaml'
 import { ErrorSchema } from '../../schemas/common.ts'
 import { packageInfo } from '../../src/config.ts'
 import { completeDocument, type OpenApiDocument } from './openapi-document.ts'
@@ -88,7 +87,7 @@ export default fp(
     let yaml: string | undefined
     fastify.get('/openapi.json', { schema: { hide: true } }, async () => fastify.swagger())
     fastify.get('/openapi.yaml', { schema: { hide: true } }, async (_request, reply) => {
-      yaml ??= openApiYaml(fastify.swagger())
+      yaml ??= await openApiYaml(fastify.swagger())
       return reply.type('application/yaml; charset=utf-8').send(yaml)
     })
   },
@@ -116,6 +115,8 @@ function docsPolicy(publicUrl: string | undefined): Record<string, string> {
 }
 
 /** The document as it is committed. */
-export function openApiYaml(document: object): string {
+export async function openApiYaml(document: object): Promise<string> {
+  // Large, and needed by few.
+  const { stringify } = await import('yaml')
   return stringify(document, { aliasDuplicateObjects: false, lineWidth: 0 })
 }

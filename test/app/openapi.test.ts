@@ -43,7 +43,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 
 t.test('openapi.yaml is what the app serves; `npm run openapi` writes it', async (t) => {
   const app = await defaultApp(t)
-  t.equal(openApiYaml(app.swagger()), committed)
+  t.equal(await openApiYaml(app.swagger()), committed)
   const yaml = await app.inject('/openapi.yaml')
   t.equal(yaml.body, committed)
   t.match(yaml.headers['content-type'], /^application\/yaml/)

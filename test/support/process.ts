@@ -30,7 +30,7 @@ export function runCli(
   env: Record<string, string>,
   within: readonly string[] = []
 ): StartedProcess {
-  const cli = join(ROOT, 'dist', 'src', 'cli.js')
+  const cli = join(ROOT, 'dist', 'bin', 'bing-gateway.js')
   if (!existsSync(cli)) throw new Error('dist/ is missing: run "npm run build" first')
   const [command, ...rest] = [...within, process.execPath, cli, ...args] as [string, ...string[]]
   const child = spawn(command, rest, {
