@@ -4,6 +4,7 @@ import { type Static, type TLiteral, type TSchema, type TUnion, Type } from '@si
 import { Value } from '@sinclair/typebox/value'
 import { LOCATION_FORM, parseMediaLocation } from './media/location.ts'
 import { PROXIES_FORM, parseTrustedProxies } from './trusted-proxies.ts'
+import { WARM_SOCKETS } from './upstream/sydney/constants.ts'
 import { LIMIT_FORM, parseLimits } from './whitelist.ts'
 
 type TLiteralUnion<T extends string> = TUnion<[TLiteral<T>]>
@@ -147,6 +148,10 @@ export const ConfigSchema = Type.Object({
     'Turns and conversation starts in flight at once; more wait their turn. 0: no limit.',
     50
   ),
+  CHAT_WARM_SOCKETS: parallel(
+    'Connections to the chat hub that are opened ahead of the next question, at most; each waits a minute for it. 0: none.',
+    WARM_SOCKETS
+  ),
   IMAGE_CONCURRENCY: parallel('Image creations in flight at once; more wait their turn. 0: no limit.', 3),
   VIDEO_CONCURRENCY: parallel('Video creations in flight at once; more wait their turn. 0: no limit.', 3),
   POLL_INTERVAL_MS: Type.Optional(
@@ -154,7 +159,7 @@ export const ConfigSchema = Type.Object({
       minimum: 10,
       maximum: 3_600_000,
       description:
-        'Fixed time between two looks at a creation, in milliseconds. Default: 5 s (3 s for GPT4O), growing to 60 s for old videos.'
+        'Fixed time between two looks at a creation, in milliseconds. Default: learnt from how long creations take, at no more looks than one every 5 s (GPT4O 3 s, old videos up to 60 s).'
     })
   ),
   LOG_LEVEL: oneOf(

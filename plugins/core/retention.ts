@@ -1,8 +1,10 @@
 import fp from 'fastify-plugin'
+import { SAMPLES } from '../../src/jobs/poll-plan.ts'
 import { createRetention } from '../../src/jobs/retention.ts'
 import { createDeliveryStore } from '../../src/store/delivery-store.ts'
 import { createIdempotencyStore } from '../../src/store/idempotency-store.ts'
 import { removeExpiredLimits } from '../../src/store/limit-store.ts'
+import { createPollStore } from '../../src/store/poll-store.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -19,6 +21,7 @@ export default fp(
     const { clock, config, log, media, store } = fastify
     const keptMs = config.TASK_RETENTION_DAYS * DAY_MS
     const deliveries = createDeliveryStore(store.database)
+    const polls = createPollStore(store.database)
     const keys = createIdempotencyStore(store.database)
     const retention = createRetention(
       [
@@ -41,7 +44,8 @@ export default fp(
         },
         { name: 'webhooks', remove: (now, limit) => deliveries.removeEnded(now - keptMs, limit) },
         { name: 'idempotency keys', remove: keys.removeExpired },
-        { name: 'limits', remove: (now, limit) => removeExpiredLimits(store.database.db, now, limit) }
+        { name: 'limits', remove: (now, limit) => removeExpiredLimits(store.database.db, now, limit) },
+        { name: 'poll samples', remove: (_now, limit) => polls.trim(SAMPLES, limit) }
       ],
       { clock, log }
     )

@@ -1,6 +1,8 @@
 import fp from 'fastify-plugin'
+import { createAdaptiveSchedule } from '../../src/jobs/adaptive-schedule.ts'
 import { createFixedSchedule } from '../../src/jobs/poll-schedule.ts'
 import { createTaskRunner, type TaskRunner } from '../../src/jobs/task-runner.ts'
+import { createPollStore } from '../../src/store/poll-store.ts'
 import type { CreationClient } from '../../src/upstream/creation-client.ts'
 import { createImageClient } from '../../src/upstream/image-creator/client.ts'
 import { CONSTANTS_VERSION } from '../../src/upstream/image-creator/constants.ts'
@@ -27,6 +29,10 @@ export default fp(
     }
     const session = createCreatorSession(settings)
     log.info({ url: config.BING_URL, constants: CONSTANTS_VERSION }, 'image and video upstream')
+    const adaptive =
+      config.POLL_INTERVAL_MS === undefined
+        ? createAdaptiveSchedule({ store: createPollStore(store.database), clock, log })
+        : undefined
     const runner = createTaskRunner({
       store: store.tasks,
       changes: store.database.changes,
@@ -35,7 +41,7 @@ export default fp(
       image: observed('image-creator', createImageClient({ ...settings, session })),
       video: observed('video-creator', createVideoClient({ ...settings, session })),
       account: upstream.account,
-      schedule: createFixedSchedule(config.POLL_INTERVAL_MS),
+      schedule: adaptive ?? createFixedSchedule(config.POLL_INTERVAL_MS),
       clock,
       log,
       concurrency: { image: config.IMAGE_CONCURRENCY, video: config.VIDEO_CONCURRENCY },
@@ -43,8 +49,14 @@ export default fp(
     })
     fastify.decorate('taskRunner', runner)
     worker.onEnded(runner.giveBack)
-    fastify.addHook('onReady', () => runner.start())
-    fastify.addHook('preClose', () => runner.close(DRAIN_MS))
+    fastify.addHook('onReady', async () => {
+      await adaptive?.start()
+      await runner.start()
+    })
+    fastify.addHook('preClose', async () => {
+      await runner.close(DRAIN_MS)
+      await adaptive?.close()
+    })
 
     function observed<T>(
       name: 'image-creator' | 'video-creator',
@@ -52,6 +64,8 @@ export default fp(
     ): CreationClient<T> {
       return {
         submit: (...args) => upstream.observe(name, client.submit(...args)),
+        // Not observed: what it can't open is left to the looks, so that it says nothing of the account.
+        open: (job, signal) => client.open(job, signal),
         look: (job, signal) => upstream.observe(name, client.look(job, signal)),
         forgetSession: () => client.forgetSession()
       }

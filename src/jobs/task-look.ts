@@ -1,8 +1,9 @@
 import { GatewayError } from '../errors.ts'
-import type { Task } from '../store/task-store.ts'
+import type { MoveOptions, Task, TaskPatch } from '../store/task-store.ts'
 import { isPassing } from '../upstream/creation-client.ts'
 import { UpstreamError } from '../upstream/failures.ts'
 import { deadline } from './deadline.ts'
+import type { PollSample } from './poll-plan.ts'
 import { jobOf, type TaskContext, variantOf } from './task-context.ts'
 import { timeout, toTaskError } from './task-errors.ts'
 
@@ -12,6 +13,10 @@ const LOOK_TIMEOUT_MS = 90_000
 const LOOK_BACKOFF_MS = { first: 1000, longest: 30_000 }
 /** A signed-out account is asked again this often at most; a new cookie is noticed at once (failures.md section 9). */
 const PAUSED_RECHECK_MS = 30 * 60_000
+/** The last look comes this long before the deadline, where the next one would come after it. */
+const LAST_LOOK_MS = 2000
+/** A look that begins so much later than it was due tells of this gateway, not of how long the creation took. */
+const LATE = { ms: 2000, part: 0.1 }
 
 /**
  * Looks once at a task that this worker has claimed, and stores what it saw: the end, or when to look again.
@@ -26,12 +31,24 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
   const left = deadlineAt <= now() ? LOOK_TIMEOUT_MS : Math.min(LOOK_TIMEOUT_MS, deadlineAt - now())
   const limit = deadline(clock, left, () => new UpstreamError('T4'), stop)
   const { generation } = account
+  const began = now()
+  const job = { kind: task.kind, variant: variantOf(task) }
+  const age = () => now() - (task.submittedAt ?? now())
   try {
+    if (task.memory.opened !== true && schedule.isTooEarly({ ...job, ageMs: age() })) {
+      const memory = await context.clientOf(task).open(jobOf(task), limit.signal)
+      await goOn({ memory, lookFailures: 0, dueAt: nextLookAt() })
+      return
+    }
     const seen = await context.clientOf(task).look(jobOf(task), limit.signal)
     if (seen.state === 'ready') {
+      const sample = sampleAt(now())
       // Not within the time of the look: what is finished must not count as failed because its copy is slow.
       const media = await context.archive(task, seen.result, stop)
-      await ended('completed', { result: seen.result, error: null, dueAt: null, completedAt: now() }, media)
+      const learnt = sample && { job, sample }
+      const patch = { result: seen.result, error: null, dueAt: null, completedAt: now() }
+      const moved = await ended('completed', patch, { media, learnt })
+      if (sample !== undefined && moved) schedule.learn(job, sample)
       return
     }
     if (now() >= deadlineAt) {
@@ -39,11 +56,8 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
       await ended('failed', { error: toTaskError(error), dueAt: null, completedAt: now() })
       return
     }
-    const ageMs = now() - (task.submittedAt ?? now())
-    const delay = schedule.nextDelay({ kind: task.kind, variant: variantOf(task), ageMs })
-    const patch = { memory: seen.memory, looks: task.looks + 1, lookFailures: 0, dueAt: now() + delay }
-    if (task.state === 'polling') await store.update(task.id, worker, patch)
-    else await context.move(task, 'polling', { error: null, ...patch }, { worker })
+    const { memory } = seen
+    await goOn({ memory, looks: task.looks + 1, lookedAt: began, lookFailures: 0, dueAt: nextLookAt() })
   } catch (error) {
     if (stop.aborted) return
     await failed(error)
@@ -51,15 +65,37 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
     limit.clear()
   }
 
+  function nextLookAt(): number {
+    const at = now() + schedule.nextDelay({ ...job, ageMs: age(), lookMs: now() - began })
+    const last = deadlineAt - LAST_LOOK_MS
+    return at > last && now() < last ? last : at
+  }
+
+  /** How long it took; `undefined` when looks failed or came late: that would be the time of the trouble. */
+  function sampleAt(seenAt: number): PollSample | undefined {
+    const { submittedAt, lookedAt, dueAt } = task
+    if (submittedAt === null || task.state !== 'polling' || task.lookFailures > 0) return undefined
+    if (seenAt > deadlineAt) return undefined
+    if (began - (dueAt ?? began) > Math.max(LATE.ms, LATE.part * (began - submittedAt))) return undefined
+    const afterMs = Math.max(0, (lookedAt ?? submittedAt) - submittedAt)
+    return { afterMs, byMs: Math.max(afterMs, seenAt - submittedAt), looks: task.looks + 1, at: seenAt }
+  }
+
+  async function goOn(patch: TaskPatch): Promise<void> {
+    if (task.state === 'polling') await store.update(task.id, worker, patch)
+    else await context.move(task, 'polling', { error: null, ...patch }, { worker })
+  }
+
   async function ended(
     to: 'completed' | 'failed',
-    patch: Parameters<TaskContext['move']>[2],
-    media: Awaited<ReturnType<TaskContext['archive']>> = []
-  ): Promise<void> {
+    patch: TaskPatch,
+    alongside: Pick<MoveOptions, 'media' | 'learnt'> = {}
+  ): Promise<boolean> {
     // Not guarded by the claim: whoever saw the end has seen it.
-    const moved = await context.move(task, to, patch, { media })
+    const moved = await context.move(task, to, patch, alongside)
     // A place is free for a video that was held back. Images wait out the pause that row I10 asks for.
     if (moved !== undefined && task.kind === 'video') await store.makeDue('queued', now(), 'video')
+    return moved !== undefined
   }
 
   async function failed(error: unknown): Promise<void> {
@@ -85,7 +121,7 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
     await store.update(task.id, worker, {
       lookFailures: failures,
       looks: task.looks + 1,
-      dueAt: now() + Math.max(hinted, backoff * (1 + Math.random() * 0.25))
+      dueAt: now() + Math.max(hinted, Math.round(backoff * (1 + Math.random() * 0.25)))
     })
   }
 }

@@ -238,5 +238,25 @@ export const migrationsFor = (engine: Engine): Record<string, Migration> => ({
         .addColumn('in_doubt', 'integer', (column) => column.notNull().defaultTo(0))
         .execute()
     }
+  },
+  '006-poll-samples': {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    async up(db: Kysely<any>) {
+      await db.schema.alterTable('tasks').addColumn('looked_at', 'bigint').execute()
+      await db.schema
+        .createTable('poll_samples')
+        .addColumn('kind', 'text', (column) => column.notNull())
+        .addColumn('variant', 'text', (column) => column.notNull())
+        .addColumn('after_ms', 'bigint', (column) => column.notNull())
+        .addColumn('by_ms', 'bigint', (column) => column.notNull())
+        .addColumn('looks', 'integer', (column) => column.notNull())
+        .addColumn('seen_at', 'bigint', (column) => column.notNull())
+        .execute()
+      await db.schema
+        .createIndex('poll_samples_newest')
+        .on('poll_samples')
+        .columns(['kind', 'variant', 'seen_at'])
+        .execute()
+    }
   }
 })

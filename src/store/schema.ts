@@ -8,6 +8,7 @@ export interface Schema {
   conversations: ConversationRow
   turns: TurnRow
   tasks: TaskRow
+  poll_samples: PollSampleRow
   workers: WorkerRow
   media: MediaRow
   deliveries: DeliveryRow
@@ -76,6 +77,8 @@ export interface TaskRow {
   deadline_at: number | null
   /** Looks, or attempts to look, so far. */
   looks: number
+  /** When the last look began that saw nothing yet; null when none did. */
+  looked_at: number | null
   /** Failed attempts to look since the last good one. */
   look_failures: number
   /** Submits that the upstream refused for want of a free place. */
@@ -98,6 +101,19 @@ export interface TaskRow {
   base_url: string | null
   /** End of the limit's window that it was counted in; null when it was not counted. */
   limit_window: number | null
+}
+
+/** How long a creation took, for the times of looks at later ones; of whom and what, it does not say. */
+export interface PollSampleRow {
+  kind: TaskRow['kind']
+  /** Model of an image, speed of a video. */
+  variant: string
+  /** Age at the last look that saw nothing, in milliseconds. */
+  after_ms: number
+  /** Age at the look that saw the result. */
+  by_ms: number
+  looks: number
+  seen_at: number
 }
 
 /** The gateway's own copy of a finished picture or video. Its bytes are in the media storage under `storage_key`. */

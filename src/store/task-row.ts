@@ -23,6 +23,8 @@ interface TaskBase {
   dueAt: number | null
   deadlineAt: number | null
   looks: number
+  /** When the last look began that saw nothing yet. */
+  lookedAt: number | null
   lookFailures: number
   refusals: number
   result: CreationResult | null
@@ -76,6 +78,7 @@ export type TaskPatch = Partial<
     | 'dueAt'
     | 'deadlineAt'
     | 'looks'
+    | 'lookedAt'
     | 'lookFailures'
     | 'refusals'
     | 'result'
@@ -93,6 +96,7 @@ const COLUMNS: Record<keyof TaskPatch, keyof TaskRow> = {
   dueAt: 'due_at',
   deadlineAt: 'deadline_at',
   looks: 'looks',
+  lookedAt: 'looked_at',
   lookFailures: 'look_failures',
   refusals: 'refusals',
   result: 'result',
@@ -125,6 +129,7 @@ export function fromRow(row: TaskRow): Task {
     dueAt: row.due_at,
     deadlineAt: row.deadline_at,
     looks: row.looks,
+    lookedAt: row.looked_at,
     lookFailures: row.look_failures,
     refusals: row.refusals,
     result: row.result === null ? null : JSON.parse(row.result),

@@ -1,10 +1,13 @@
 import { sql } from 'kysely'
+import type { PollSample } from '../jobs/poll-plan.ts'
+import type { PollVariant } from '../jobs/poll-schedule.ts'
 import { isTerminal, sourcesOf, type TaskState } from '../jobs/task-states.ts'
 import type { Queries, Store } from './database.ts'
 import { insertDelivery } from './delivery-store.ts'
 import { giveBackLimit } from './limit-store.ts'
 import { mediaRow, type NewMedia } from './media-store.ts'
 import { isAfter, type PageEnd } from './page.ts'
+import { insertPollSample } from './poll-store.ts'
 import { createTaskQueue, IN_FLIGHT, LOOKED_AT, QUEUED } from './task-queue.ts'
 import { fromRow, type NewTask, patchToRow, type Task, type TaskKind, type TaskPatch } from './task-row.ts'
 
@@ -30,6 +33,8 @@ export interface MoveOptions {
   refund?: boolean
   /** The gateway's copies of what was made. */
   media?: readonly NewMedia[]
+  /** How long it took. */
+  learnt?: { job: PollVariant; sample: PollSample } | undefined
 }
 
 /**
@@ -43,7 +48,7 @@ export function createTaskStore(store: Store) {
     id: string,
     to: TaskState,
     patch: TaskPatch,
-    { worker, from, unsent = false, refund = false, media = [] }: MoveOptions = {}
+    { worker, from, unsent = false, refund = false, media = [], learnt }: MoveOptions = {}
   ): Promise<Task | undefined> {
     const change = async (on: Queries) => {
       const row = await on
@@ -70,6 +75,7 @@ export function createTaskStore(store: Store) {
           .insertInto('media')
           .values(media.map((item) => mediaRow(item, row)))
           .execute()
+      if (learnt !== undefined) await insertPollSample(on, learnt.job, learnt.sample)
       if (isTerminal(to) && row.webhook_url !== null) await insertDelivery(on, row)
       return row
     }
@@ -104,6 +110,7 @@ export function createTaskStore(store: Store) {
             due_at: task.createdAt,
             deadline_at: task.deadlineAt,
             looks: 0,
+            looked_at: null,
             look_failures: 0,
             refusals: 0,
             result: null,

@@ -13,6 +13,11 @@ export interface CreationClient<Request> {
    */
   submit(request: Request, signal: AbortSignal, beforeSend?: () => Promise<void>): Promise<Accepted>
   /**
+   * Opens the result page only, for refusals that come right after the submit, while a result can't be expected yet.
+   * @throws as `look`
+   */
+  open(job: Job<Request>, signal: AbortSignal): Promise<LookMemory>
+  /**
    * Looks once. Harmless to repeat after any failure. Works in a new process: the id belongs to the account, not to the session.
    * @throws {UpstreamError} a final failure of the creation, or (see `isPassing`) one of looking; or the signal's reason
    */

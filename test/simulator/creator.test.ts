@@ -1,5 +1,6 @@
 import sharp from 'sharp'
 import t, { type Test } from 'tap'
+import { readyAfter } from '../../src/simulator/creator/jobs.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/index.ts'
 
 const MODELS = { dalle: '0', gpt4o: '1', maiimage1: '4' } as const
@@ -310,6 +311,29 @@ t.test('holds the number of jobs at once', async (t) => {
   t.match(await (await v.submitVideo()).text(), 'concurrent')
   for (let i = 0; i < 2; i++) await v.pollVideo(ids[0] ?? '')
   t.equal((await v.submitVideo()).status, 302)
+})
+
+t.test('prompts differ in the time that they take, each one always takes the same', async (t) => {
+  const wait = { readyAfterMs: 10_000, readySpread: 0.25 }
+  const times = Array.from({ length: 1001 }, (_, n) => readyAfter(`a fox, number ${n}`, wait))
+  const sorted = times.toSorted((a, b) => a - b)
+  const logs = times.map((time) => Math.log(time / 10_000))
+  const sigma = Math.sqrt(logs.reduce((sum, log) => sum + log * log, 0) / logs.length)
+  t.ok(Math.abs((sorted[500] as number) / 10_000 - 1) < 0.05, `median ${sorted[500]}`)
+  t.ok(Math.abs(sigma / 0.25 - 1) < 0.1, `sigma ${sigma}`)
+  t.equal(readyAfter('a fox, number 7', wait), times[7])
+  t.equal(readyAfter('a fox', { ...wait, readySpread: 0 }), 10_000)
+
+  // Far apart: one is ready at once, the other one not before long.
+  const far = { readyAfterMs: 1000, readySpread: 20 }
+  const prompts = Array.from({ length: 50 }, (_, n) => `a fox, number ${n}`)
+  const quick = prompts.find((prompt) => readyAfter(prompt, far) < 1) ?? ''
+  const slow = prompts.find((prompt) => readyAfter(prompt, far) > 600_000) ?? ''
+  const v = await visitor(t)
+  v.sim.set('poll', { pendingPolls: 0, ...far })
+  const [first, second] = [v.idOf(await v.submit({ q: quick })), v.idOf(await v.submit({ q: slow }))]
+  t.equal(pictures(await (await v.poll(first, quick)).text()).length, 4)
+  t.match(await (await v.poll(second, slow)).text(), 'Pending')
 })
 
 t.test('poll switches', async (t) => {

@@ -158,6 +158,11 @@ export interface WaitBehaviour extends HttpFaults, Refusals {
   pending: PendingShape[]
   /** Milliseconds from the submit until a job can be ready. */
   readyAfterMs: number
+  /**
+   * How much jobs differ: `readyAfterMs` is the median of a log-normal distribution with this sigma, and each prompt has its
+   * place in it. 0: all take the same.
+   */
+  readySpread: number
   /** Added to `readyAfterMs` for jobs in the standard queue after the fast creations were used up. */
   slowMs: number
   neverReady: boolean
@@ -239,6 +244,7 @@ const waitDefaults: WaitBehaviour = {
   pendingPolls: 1,
   pending: ['json'],
   readyAfterMs: 0,
+  readySpread: 0,
   slowMs: 0,
   neverReady: false,
   onlyNewSession: false,
@@ -306,6 +312,7 @@ const waitFields = {
   pendingPolls: 'number',
   pending: 'array',
   readyAfterMs: 'number',
+  readySpread: 'number',
   slowMs: 'number',
   neverReady: 'boolean',
   onlyNewSession: 'boolean',

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { ErrorText, Marker, WaitBehaviour } from './behaviour.ts'
-import { hashText, nameLetters, seededRandom } from './random.ts'
+import { hashText, logNormal, nameLetters, seededRandom } from './random.ts'
 
 export type Model = 'dalle' | 'gpt4o' | 'maiimage1'
 export type Aspect = 'square' | 'landscape' | 'portrait'
@@ -163,6 +163,15 @@ export type Finding =
   | { kind: 'failed'; errorMessage: string }
   | { kind: 'ready' }
 
+/** Milliseconds until a job of this prompt can be ready, fast. */
+export function readyAfter(
+  prompt: string,
+  { readyAfterMs, readySpread }: Pick<WaitBehaviour, 'readyAfterMs' | 'readySpread'>
+): number {
+  if (readySpread === 0) return readyAfterMs
+  return logNormal(seededRandom(hashText(prompt)), readyAfterMs, readySpread)
+}
+
 /** One poll of a job: counts it, and says what it finds. */
 export function pollJob(
   job: Job,
@@ -175,7 +184,7 @@ export function pollJob(
     return { kind: 'refused', marker: wait.marker, text: wait.text }
   }
   const turn = job.polls++
-  const earliest = job.submittedAt + wait.readyAfterMs + (job.slow ? wait.slowMs : 0)
+  const earliest = job.submittedAt + readyAfter(job.prompt, wait) + (job.slow ? wait.slowMs : 0)
   const stale = wait.onlyNewSession && (session?.serial ?? 0) < job.serial
   if (wait.neverReady || stale || turn < wait.pendingPolls || now < earliest) return { kind: 'pending', turn }
   job.done = true

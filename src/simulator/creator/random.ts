@@ -30,3 +30,9 @@ export function nameLetters(random: () => number, length: number): string {
   const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
   return Array.from({ length }, () => letters[Math.floor(random() * letters.length)]).join('')
 }
+
+/** A number whose logarithm is normally distributed round that of `median` (Box-Muller). */
+export function logNormal(random: () => number, median: number, sigma: number): number {
+  const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+  return median * Math.exp(sigma * normal)
+}

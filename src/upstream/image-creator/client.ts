@@ -4,7 +4,7 @@ import type { CreationClient, ImageRequest } from '../creation-client.ts'
 import type { UpstreamHttp } from '../http.ts'
 import { createMediaHosts } from '../media/media-url.ts'
 import { ASPECTS, CREATE_PATH, MODELS, POLL_IID, RESULTS_PATH, RT, SUBMIT_FORM } from './constants.ts'
-import { lookAtCreation } from './look.ts'
+import { lookAtCreation, openResultPage } from './look.ts'
 import { readImagePoll } from './poll-answer.ts'
 import { type CreatorSession, createCreatorSession } from './session.ts'
 import { encodeQuery, type SubmitForm, submitCreation } from './submit.ts'
@@ -45,6 +45,7 @@ export function createImageClient(settings: CreatorClientSettings): CreationClie
         beforeSend
       )
     },
+    open: (job, signal) => openResultPage(context, job, signal),
     look(job, signal) {
       const { prompt, model } = job.request
       return lookAtCreation(

@@ -50,11 +50,7 @@ export async function lookAtCreation(
   const visit = await session.open(signal).catch((error: unknown) => {
     throw signedOut(error, rules.signedOutRow)
   })
-
-  if (job.memory.opened !== true && job.resultUrl !== undefined) {
-    const row = await refusalOnResultPage(context, job.resultUrl, job.request.prompt, signal)
-    if (row !== undefined) throw creationFailure(row, clock)
-  }
+  await openResultPage(context, job, signal)
 
   const answer = await http.request({
     url: `${base}${rules.pollPath(visit)}`,
@@ -89,6 +85,23 @@ export async function lookAtCreation(
     case 'pending':
       return { state: 'pending', memory: goodLook(job.memory, verdict.json) }
   }
+}
+
+/**
+ * Opens the result page of a creation, unless that has been done: some prompts are refused there only.
+ * @returns what later looks need to know
+ * @throws {UpstreamError} the creation's failure; or the signal's reason
+ */
+export async function openResultPage(
+  context: CreatorContext,
+  { memory, resultUrl, request }: Job<{ prompt: string }>,
+  signal: AbortSignal
+): Promise<LookMemory> {
+  if (memory.opened !== true && resultUrl !== undefined) {
+    const row = await refusalOnResultPage(context, resultUrl, request.prompt, signal)
+    if (row !== undefined) throw creationFailure(row, context.clock)
+  }
+  return { ...memory, opened: true }
 }
 
 function goodLook(before: LookMemory, json: boolean): LookMemory {

@@ -1,7 +1,7 @@
 import type { CreationClient, VideoRequest } from '../creation-client.ts'
 import type { CreatorClientSettings } from '../image-creator/client.ts'
 import { CREATE_PATH, RESULTS_PATH, SUBMIT_FORM } from '../image-creator/constants.ts'
-import { lookAtCreation } from '../image-creator/look.ts'
+import { lookAtCreation, openResultPage } from '../image-creator/look.ts'
 import { createCreatorSession } from '../image-creator/session.ts'
 import { encodeQuery, type SubmitForm, submitCreation } from '../image-creator/submit.ts'
 import { createMediaHosts } from '../media/media-url.ts'
@@ -32,6 +32,7 @@ export function createVideoClient(settings: CreatorClientSettings): CreationClie
         beforeSend
       )
     },
+    open: (job, signal) => openResultPage(context, job, signal),
     look(job, signal) {
       const { prompt } = job.request
       return lookAtCreation(
