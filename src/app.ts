@@ -1,5 +1,4 @@
 import cors from '@fastify/cors'
-import helmet from '@fastify/helmet'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { Logger } from 'pino'
 import auth from '../plugins/auth/index.ts'
@@ -14,6 +13,7 @@ import openapi from '../plugins/core/openapi.ts'
 import probes from '../plugins/core/probes.ts'
 import requestIds, { requestId } from '../plugins/core/request-id.ts'
 import retention from '../plugins/core/retention.ts'
+import securityHeaders from '../plugins/core/security-headers.ts'
 import store from '../plugins/core/store.ts'
 import tasks from '../plugins/core/tasks.ts'
 import upstream from '../plugins/core/upstream.ts'
@@ -70,9 +70,7 @@ export async function buildApp(
     await app.register(errors)
     await app.register(validation)
     await app.register(lifecycle)
-    await app.register(helmet, {
-      contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } }
-    })
+    await app.register(securityHeaders)
     await app.register(cors, {
       origin: '*',
       methods: ['GET', 'HEAD', 'POST', 'DELETE'],

@@ -21,6 +21,11 @@ export function createFailedAttempts({ allowed, windowSeconds, maxAddresses } = 
   const known = new Set<string>()
 
   return {
+    /** Whether nobody has failed of late, so that there is nothing to look up. */
+    get isQuiet(): boolean {
+      return known.size === 0
+    },
+
     /** Whole seconds for which nothing but a valid key is taken from this address; 0: none. */
     async waitOf(address: string | undefined): Promise<number> {
       if (known.size === 0) return 0

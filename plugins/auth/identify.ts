@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../../src/clock.ts'
 import type { GatewayError } from '../../src/errors.ts'
+import type { ApiKey } from '../../src/store/key-store.ts'
 import type { Caller } from './caller.ts'
 import { readCredentials } from './credentials.ts'
 import type { FailedAttempts } from './failed-attempts.ts'
@@ -24,6 +25,11 @@ export interface IdentifySettings {
   clock: Clock
 }
 
+/** Goes on at once with what is there already: most callers are known, and each promise costs their request time. */
+function then<T, R>(value: T | Promise<T>, next: (value: T) => R | Promise<R>): R | Promise<R> {
+  return value instanceof Promise ? value.then(next) : next(value)
+}
+
 /** The identity rules of docs/contract.md section 3. */
 export function createIdentification(settings: IdentifySettings) {
   const { keysOnly, isListed, allowsAnonymous, keys, attempts, clock } = settings
@@ -35,15 +41,23 @@ export function createIdentification(settings: IdentifySettings) {
   }
 
   /** @throws {GatewayError} permission_error | rate_limit_error, also for listed names, while too many others have been tried */
-  async function byName(request: FastifyRequest, userId: string): Promise<Caller> {
-    const wait = await attempts.waitOf(request.ip)
-    if (wait > 0) throw tooManyFailures(wait)
-    if (!isListed(userId)) await refuse(request, notListed())
-    return { userId, named: true, byKey: false }
+  function byName(request: FastifyRequest, userId: string): Caller | Promise<Caller> {
+    const caller = { userId, named: true, byKey: false }
+    return attempts.isQuiet && isListed(userId) ? caller : byDoubtfulName(request, caller)
   }
 
-  async function byKey(request: FastifyRequest, text: string, reply: FastifyReply): Promise<Caller> {
-    const key = await keys.find(text)
+  async function byDoubtfulName(request: FastifyRequest, caller: Caller): Promise<Caller> {
+    const wait = await attempts.waitOf(request.ip)
+    if (wait > 0) throw tooManyFailures(wait)
+    if (!isListed(caller.userId)) await refuse(request, notListed())
+    return caller
+  }
+
+  function ownerOf(
+    key: ApiKey | undefined,
+    request: FastifyRequest,
+    reply: FastifyReply
+  ): Caller | Promise<never> {
     const problem =
       key === undefined
         ? 'unknown'
@@ -66,12 +80,15 @@ export function createIdentification(settings: IdentifySettings) {
      * Who makes this request, by its headers.
      * @throws {GatewayError} auth_error | permission_error | rate_limit_error | invalid_request_error; the store's error
      */
-    async callerOf(request: FastifyRequest, reply: FastifyReply): Promise<Caller> {
-      const { key, name } = readCredentials(request.headers, keysOnly)
-      if (key !== undefined) {
-        const caller = await byKey(request, key, reply)
-        if (keysOnly && name !== undefined && name !== caller.userId) throw notTheKeysOwner(null)
-        return caller
+    callerOf(request: FastifyRequest, reply: FastifyReply): Caller | Promise<Caller> {
+      const { key: text, name } = readCredentials(request.headers, keysOnly)
+      if (text !== undefined) {
+        return then(keys.find(text), (key) =>
+          then(ownerOf(key, request, reply), (caller) => {
+            if (keysOnly && name !== undefined && name !== caller.userId) throw notTheKeysOwner(null)
+            return caller
+          })
+        )
       }
       const { access = 'named' } = request.routeOptions.config
       if (name !== undefined && !keysOnly) return byName(request, name)

@@ -19,7 +19,7 @@ declare module 'fastify' {
     whitelist: { has(userId: string): boolean }
     limits: LimitService
     /** onRequest hook that puts `request.caller` there or refuses. */
-    identify(request: FastifyRequest, reply: FastifyReply): Promise<void>
+    identify(request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void
     /**
      * Who a request is made for that names a user in its body; from then on that is `request.caller`.
      * @throws {GatewayError} permission_error | rate_limit_error
@@ -80,8 +80,18 @@ export default fp(
     fastify.decorate('limits', limits)
     fastify.decorate('allowsAnonymous', allowsAnonymous)
     fastify.decorateRequest('caller', null as unknown as Caller)
-    fastify.decorate('identify', async (request, reply) => {
-      request.caller = await identification.callerOf(request, reply)
+    fastify.decorate('identify', (request, reply, done) => {
+      const known = (caller: Caller) => {
+        request.caller = caller
+        done()
+      }
+      try {
+        const caller = identification.callerOf(request, reply)
+        if (caller instanceof Promise) caller.then(known, done)
+        else known(caller)
+      } catch (error) {
+        done(error as Error)
+      }
     })
     fastify.decorate('callerFor', async (request, userId) => {
       request.caller = await identification.callerFor(request, userId)

@@ -14,7 +14,7 @@ interface Cached {
   lookedUpAt: number
   key: Promise<ApiKey | undefined>
   /** Not known until it was found. */
-  id?: string
+  found?: ApiKey
 }
 
 export interface KeyRingSettings {
@@ -37,7 +37,7 @@ export function createKeyRing({ store, changes, clock, log }: KeyRingSettings) {
   const stopListening = changes.listenAll('key', (id) => {
     for (const [hash, cached] of cache) {
       // One that is being looked up may be the one that changed.
-      if (id === undefined || cached.id === undefined || cached.id === id) cache.delete(hash)
+      if (id === undefined || cached.found === undefined || cached.found.id === id) cache.delete(hash)
     }
   })
 
@@ -45,6 +45,18 @@ export function createKeyRing({ store, changes, clock, log }: KeyRingSettings) {
     cache.delete(hash)
     cache.set(hash, cached)
     if (cache.size > MAX_CACHED) cache.delete((cache.keys().next() as { value: string }).value)
+  }
+
+  async function lookUp(hash: string, now: number): Promise<ApiKey | undefined> {
+    const cached: Cached = { lookedUpAt: now, key: store.find(hash) }
+    remember(hash, cached)
+    try {
+      cached.found = await cached.key
+    } finally {
+      // Neither wrong keys nor failures are remembered.
+      if (cached.found === undefined && cache.get(hash) === cached) cache.delete(hash)
+    }
+    return cached.found
   }
 
   function note(): void {
@@ -67,24 +79,14 @@ export function createKeyRing({ store, changes, clock, log }: KeyRingSettings) {
      * The key as it is kept, whether or not it still counts; `undefined` when there is no such key.
      * @throws the store's error when it can't be asked
      */
-    async find(text: string): Promise<ApiKey | undefined> {
+    find(text: string): ApiKey | undefined | Promise<ApiKey | undefined> {
       if (!isApiKey(text)) return undefined
       const hash = hashApiKey(text)
       // Not the wall clock: set back by an hour, it would keep a revoked key alive for that long.
       const now = performance.now()
       const known = cache.get(hash)
-      if (known !== undefined && now - known.lookedUpAt < CACHE_MS) return known.key
-      const cached: Cached = { lookedUpAt: now, key: store.find(hash) }
-      remember(hash, cached)
-      let found: ApiKey | undefined
-      try {
-        found = await cached.key
-      } finally {
-        // Neither wrong keys nor failures are remembered.
-        if (found === undefined && cache.get(hash) === cached) cache.delete(hash)
-      }
-      cached.id = found?.id
-      return found
+      if (known !== undefined && now - known.lookedUpAt < CACHE_MS) return known.found ?? known.key
+      return lookUp(hash, now)
     },
 
     /** Notes that a key was used: at most once a minute, later, and for as good as the store can. */

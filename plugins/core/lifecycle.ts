@@ -29,12 +29,13 @@ export default fp(
     let idle = () => {}
 
     // From here on the whole request is there: one that trickles in holds up no stop.
-    fastify.addHook('preValidation', async (_request, reply) => {
+    fastify.addHook('preValidation', (_request, reply, done) => {
       running += 1
       reply.raw.once('close', () => {
         running -= 1
         if (running === 0) idle()
       })
+      done()
     })
 
     fastify.decorate('lifecycle', {

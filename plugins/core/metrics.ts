@@ -43,7 +43,7 @@ export default fp(
       }
     })
 
-    fastify.addHook('onResponse', async (request, reply) => {
+    fastify.addHook('onResponse', (request, reply, done) => {
       duration.observe(
         {
           http_request_method: request.method,
@@ -52,6 +52,7 @@ export default fp(
         },
         reply.elapsedTime / 1000
       )
+      done()
     })
 
     fastify.register(async (scope) => {

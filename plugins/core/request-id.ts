@@ -16,10 +16,12 @@ const QUIET = new Set(['/livez', '/readyz', '/metrics'])
 /** Names the request on every answer, errors included, and writes one log line when it has ended. */
 export default fp(
   async (fastify) => {
-    fastify.addHook('onRequest', async (request, reply) => {
+    // With `done`: an async hook costs each request more than what these do.
+    fastify.addHook('onRequest', (request, reply, done) => {
       reply.header('x-request-id', request.id)
+      done()
     })
-    fastify.addHook('onResponse', async (request, reply) => {
+    fastify.addHook('onResponse', (request, reply, done) => {
       const route = request.routeOptions.url ?? 'unknown'
       const line = {
         method: request.method,
@@ -30,6 +32,7 @@ export default fp(
       }
       if (QUIET.has(route)) request.log.debug(line, 'request')
       else request.log.info(line, 'request')
+      done()
     })
   },
   { name: 'request-id' }

@@ -28,7 +28,7 @@ function policy({ BING_URL, BING_MEDIA_URL }: Pick<Config, 'BING_URL' | 'BING_ME
     ])
   ]
   return {
-    useDefaults: false,
+    useDefaults: false as const,
     directives: {
       'default-src': ["'none'"],
       'script-src': [sha256(SCRIPT)],
@@ -48,10 +48,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
   fastify.get(
     '/studio',
     {
-      helmet: {
-        contentSecurityPolicy: policy(config),
-        xFrameOptions: { action: 'deny' }
-      },
+      config: { helmet: { contentSecurityPolicy: policy(config), xFrameOptions: { action: 'deny' } } },
       schema: {
         operationId: 'getStudio',
         tags: ['service'],

@@ -3,7 +3,7 @@ import { type Changes, createChanges } from './changes.ts'
 import { migrationsFor } from './migrations.ts'
 import { connectPostgres, isPostgresFault, type PostgresConnection } from './postgres.ts'
 import type { Schema } from './schema.ts'
-import { claimFolder, isSqliteFault, sqliteDialect } from './sqlite.ts'
+import { claimFolder, isSqliteFault, SHORT_WAITS, sqliteDialect } from './sqlite.ts'
 
 export type Engine = 'sqlite' | 'postgres'
 /** What queries are made with: the store itself, or a transaction of it. */
@@ -94,6 +94,7 @@ export async function openStore({
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrationsFor(engine) } })
     const { error } = await migrator.migrateToLatest()
     if (error !== undefined) throw error
+    if (engine === 'sqlite') await sql.raw(SHORT_WAITS).execute(db)
     if (exclusive) await postgres?.listen(changes)
   } catch (error) {
     await store.close().catch(() => {})

@@ -16,8 +16,9 @@ export function sqliteDialect(dataDir: string): Dialect {
   const database = opened(path)
   try {
     chmodSync(path, 0o600)
-    // First of all: who opens a new file at the same moment has it locked for the change of its journal.
-    database.pragma('busy_timeout = 1000')
+    // First of all: who opens a new file at the same moment has it locked for the change of its journal, and then for
+    // the making of its tables.
+    database.pragma(`busy_timeout = ${OPENING_BUSY_MS}`)
     database.pragma('journal_mode = WAL')
     database.pragma('synchronous = FULL')
     database.pragma('foreign_keys = ON')
@@ -27,6 +28,13 @@ export function sqliteDialect(dataDir: string): Dialect {
   }
   return takingTurns(new SqliteDialect({ database: lockingFirst(database) }))
 }
+
+/** How long a statement waits for another program's lock, in milliseconds: everything else waits with it. */
+const BUSY_MS = 1000
+const OPENING_BUSY_MS = 10_000
+
+/** To be run once the store is open: from then on, waiting stops the whole gateway. */
+export const SHORT_WAITS = `pragma busy_timeout = ${BUSY_MS}`
 
 /** For how long queries may follow one another before everything else gets its turn, in milliseconds. */
 const TURN_MS = 5
@@ -73,6 +81,9 @@ class MigratingAdapter extends SqliteAdapter {
 
 /** Statements that never wait for the lock under which one connection at a time may write. */
 const NO_WRITE = /^\s*(select|commit|rollback|savepoint|release)\b/i
+/** Statements that are worth keeping: preparing one takes longer than running it. */
+const KEPT = /^\s*(select|insert|update|delete)\b/i
+const MOST_KEPT = 200
 
 /**
  * Takes the file's write lock before each write, by `exec`. A prepared statement that waits for it in vain stays open
@@ -80,8 +91,40 @@ const NO_WRITE = /^\s*(select|commit|rollback|savepoint|release)\b/i
  * them all when the statement is collected. A few seconds of another program's lock would lose what was acknowledged.
  */
 function lockingFirst(database: Database.Database): SqliteDatabase {
+  const kept = new Map<string, SqliteStatement>()
   const take = () => {
     database.exec('begin immediate')
+  }
+  function prepared(sql: string): SqliteStatement {
+    const known = kept.get(sql)
+    if (known !== undefined) return known
+    const statement = guarded(sql)
+    if (KEPT.test(sql)) {
+      if (kept.size >= MOST_KEPT) kept.delete((kept.keys().next() as { value: string }).value)
+      kept.set(sql, statement)
+    }
+    return statement
+  }
+  /** A statement that failed may have been left in the middle, so it is not used again. */
+  function run<T>(sql: string, step: () => T): T {
+    try {
+      return step()
+    } catch (error) {
+      kept.delete(sql)
+      throw error
+    }
+  }
+  function guarded(sql: string): SqliteStatement {
+    const statement = database.prepare(sql) as unknown as SqliteStatement
+    const { reader } = statement
+    const isRead = NO_WRITE.test(sql)
+    const stepped = <T>(step: () => T) => run(sql, () => (isRead ? step() : written(step)))
+    return {
+      reader,
+      run: (parameters) => stepped(() => statement.run(parameters)),
+      all: (parameters) => stepped(() => statement.all(parameters)),
+      iterate: (parameters) => statement.iterate(parameters)
+    }
   }
   function written<T>(write: () => T): T {
     if (database.inTransaction) return write()
@@ -106,14 +149,7 @@ function lockingFirst(database: Database.Database): SqliteDatabase {
         }
         return { reader: false, run, all: () => [], iterate: () => [].values() }
       }
-      const statement = database.prepare(sql) as unknown as SqliteStatement
-      if (NO_WRITE.test(sql)) return statement
-      return {
-        reader: statement.reader,
-        run: (parameters) => written(() => statement.run(parameters)),
-        all: (parameters) => written(() => statement.all(parameters)),
-        iterate: (parameters) => statement.iterate(parameters)
-      }
+      return prepared(sql)
     }
   }
 }
