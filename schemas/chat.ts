@@ -74,7 +74,14 @@ export const ChatRequestSchema = Type.Object(
         examples: [0]
       })
     ),
-    tone: Type.Optional(tone)
+    tone: Type.Optional(tone),
+    stream: Type.Optional(
+      Type.Boolean({
+        description:
+          'Answer with server-sent events as the text is written. So does `Accept: text/event-stream`.',
+        examples: [true]
+      })
+    )
   },
   {
     $id: 'ChatRequest',
@@ -157,6 +164,25 @@ export const ChatAnswerSchema = Type.Object(
   }
 )
 export type ChatAnswer = Static<typeof ChatAnswerSchema>
+
+/** The answer as a stream. Events have no schema of their own in OpenAPI 3.1, so they are described. */
+export const ChatEventsSchema = Type.String({
+  description: [
+    'Server-sent events. The data of each is one line of JSON.',
+    '- `delta`: `{"text"}`, what is new of the text.',
+    '- `replace`: `{"text"}`, in place of all text before it: the upstream has rewritten what it had said.',
+    '- `done`: the object of the plain answer. It is stored by then. The last event.',
+    '- `error`: the body of an error answer; what was said so far is not an answer. The last event, in place of `done`.',
+    'The text of the last `replace` and of the deltas after it is `message`. A failure before the first event is an HTTP error, not an event. A comment line is sent when nothing else was for 15 s.'
+  ].join('\n'),
+  examples: [
+    [
+      'event: delta\ndata: {"text":"A great trilogy!"}\n\n',
+      'event: delta\ndata: {"text":" Which of the three books is your favourite?"}\n\n',
+      'event: done\ndata: {"message":"A great trilogy! Which of the three books is your favourite?","conversationId":"6f0f6fae-4f0e-4ad0-9f43-5b4d0b1a2f3c","invocationId":1}\n\n'
+    ].join('')
+  ]
+})
 
 export const ConversationParamsSchema = Type.Object({ conversationId })
 

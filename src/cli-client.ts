@@ -1,9 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, fetch, type Response } from 'undici'
-import type { ChatAnswer, Conversation } from '../schemas/chat.ts'
 import type { TaskView } from '../schemas/task.ts'
 import { isLoopback } from './config.ts'
 import { createAccount } from './upstream/account.ts'
@@ -31,6 +29,18 @@ export async function call<T>(
   path: string,
   body?: object
 ): Promise<T> {
+  const response = await send(options, method, path, body)
+  const answer = await response.json().catch(() => undefined)
+  return answer as T
+}
+
+/** A response whose body is still to be read. @throws {Error} as `call` does */
+export async function send(
+  options: ClientOptions,
+  method: string,
+  path: string,
+  body?: object
+): Promise<Response> {
   let response: Response
   try {
     response = await fetch(new URL(path, options.url), {
@@ -49,38 +59,11 @@ export async function call<T>(
       cause: error
     })
   }
+  if (response.ok) return response
   const answer = (await response.json().catch(() => undefined)) as
-    | { error?: { message?: string; type?: string } }
+    | { error?: { message?: string } }
     | undefined
-  if (!response.ok)
-    throw new Error(answer?.error?.message ?? `the gateway answered with HTTP ${response.status}.`)
-  return answer as T
-}
-
-export async function chatCommand(prompt: string, options: ClientOptions & { tone?: string }): Promise<void> {
-  if (options.user === undefined) throw new Error('name a whitelisted user with --user or BING_GATEWAY_USER.')
-  const { invocationId, ...identity } = await call<Conversation>(options, 'POST', '/create_conversation', {
-    userId: options.user
-  })
-  let next = invocationId
-  const ask = async (text: string) => {
-    const answer = await call<ChatAnswer>(options, 'POST', '/chatgpt', {
-      ...identity,
-      prompt: text,
-      invocationId: next,
-      tone: options.tone
-    })
-    next = answer.invocationId
-    print(options.json ? JSON.stringify(answer, null, 2) : formatAnswer(answer))
-  }
-  if (prompt !== '') return ask(prompt)
-
-  const lines = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' })
-  lines.prompt()
-  for await (const line of lines) {
-    if (line.trim() !== '') await ask(line).catch((error) => print(error.message))
-    lines.prompt()
-  }
+  throw new Error(answer?.error?.message ?? `the gateway answered with HTTP ${response.status}.`)
 }
 
 interface Envelope<T> {
@@ -158,13 +141,6 @@ export async function save(url: string, folder: string, name: string): Promise<s
   }
 }
 
-export function formatAnswer(answer: ChatAnswer): string {
-  const sources = (answer.sources ?? []).map(
-    (source, index) => `[${index + 1}] ${source.title}: ${source.url}`
-  )
-  return [answer.message, ...(sources.length > 0 ? ['', ...sources] : [])].join('\n')
-}
-
-function print(text: string): void {
+export function print(text: string): void {
   process.stdout.write(`${text}\n`)
 }

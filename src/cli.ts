@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { chatCommand, imageCommand, videoCommand } from './cli-client.ts'
+import { chatCommand } from './cli-chat.ts'
+import { imageCommand, videoCommand } from './cli-client.ts'
 import {
   createKeyCommand,
   type KeysContext,

@@ -97,6 +97,20 @@ function logError(error: GatewayError, request: FastifyRequest): void {
     )
 }
 
+/**
+ * Makes of a failure what its caller is told, and notes it in the log.
+ * @returns `undefined` when the caller has left, so that nobody is there to be told
+ */
+export function reportFailure(thrown: unknown, request: FastifyRequest): GatewayError | undefined {
+  if (thrown instanceof CallerGone || (request.raw.destroyed && !request.raw.complete)) {
+    request.log.info('caller left before the answer')
+    return undefined
+  }
+  const error = toGatewayError(thrown)
+  logError(error, request)
+  return error
+}
+
 /** What Fastify refuses before it has found a route (a path that can't be decoded). Hooks don't run for these. */
 export function answerFrameworkError(
   thrown: FastifyError,
@@ -144,18 +158,13 @@ export function answerClientError(
 export default fp(
   async (fastify: FastifyInstance) => {
     fastify.setErrorHandler((thrown, request, reply) => {
-      if (thrown instanceof CallerGone || (request.raw.destroyed && !request.raw.complete)) {
-        request.log.info('caller left before the answer')
-        return reply.code(499).send()
-      }
-      const error = toGatewayError(thrown)
-      logError(error, request)
-      return sendError(error, reply)
+      const error = reportFailure(thrown, request)
+      return error === undefined ? reply.code(499).send() : sendError(error, reply)
     })
-    fastify.addHook('onRequest', async (request) => {
+    fastify.addHook('onRequest', (request, _reply, done) => {
       const coding = request.headers['content-encoding']?.trim().toLowerCase()
-      if (coding === undefined || coding === '' || coding === 'identity') return
-      throw new GatewayError('invalid_request_error', 'Bodies must not be compressed.', { status: 415 })
+      if (coding === undefined || coding === '' || coding === 'identity') done()
+      else done(new GatewayError('invalid_request_error', 'Bodies must not be compressed.', { status: 415 }))
     })
     fastify.setNotFoundHandler((request, reply) =>
       sendError(

@@ -126,6 +126,7 @@ const chat = (keysOnly: boolean) => html`<section id="chat" class="panel" aria-l
 <textarea id="chat-prompt" rows="2" required placeholder="Message. Enter sends, Shift+Enter starts a new line."></textarea>
 <div class="row"><label for="chat-tone">Tone</label>
 <select id="chat-tone"><option value="balanced">Balanced</option><option value="creative">Creative</option><option value="precise">Precise</option></select>
+<button type="button" id="chat-stop" class="quiet" hidden>Stop</button>
 <button type="submit" class="primary">Send</button></div>
 </form>
 <p id="chat-closed" class="notice" role="status" hidden></p>

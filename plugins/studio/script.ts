@@ -9,8 +9,9 @@ import { MEDIA } from './script/media.ts'
 import { RECENT } from './script/recent.ts'
 import { START } from './script/start.ts'
 import { WATCH } from './script/watch.ts'
+import { WRITING } from './script/writing.ts'
 
-const PARTS = [BASE, IDENTITY, API, MARKDOWN, CHAT, HISTORY, MEDIA, RECENT, WATCH, CREATIONS, START]
+const PARTS = [BASE, IDENTITY, API, MARKDOWN, WRITING, CHAT, HISTORY, MEDIA, RECENT, WATCH, CREATIONS, START]
 
 /**
  * The page's script. It stands inline in the page, so it holds no closing script tag and no HTML comment.

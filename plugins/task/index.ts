@@ -154,16 +154,19 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     },
     async (request, reply) => {
       const task = await own(request.params.taskId, request)
-      return sendEvents(reply, statuses(task, request, hangUp(reply)))
+      return sendEvents(
+        reply,
+        fastify.clock,
+        statuses(task, request, hangUp(reply, fastify.lifecycle.leaving))
+      )
     }
   )
 
   async function* statuses(
     task: Task,
     request: FastifyRequest,
-    gone: AbortSignal
+    signal: AbortSignal
   ): AsyncGenerator<ServerSentEvent> {
-    const signal = AbortSignal.any([gone, fastify.lifecycle.leaving])
     for (let present = task; ; ) {
       yield { event: 'status', data: await viewOf(present, request) }
       if (isTerminal(present.state)) return

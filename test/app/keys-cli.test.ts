@@ -2,8 +2,9 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { createPrinter } from '../../src/cli-chat.ts'
 import { parseAge } from '../../src/cli-keys.ts'
-import { startSimulator } from '../../src/simulator/index.ts'
+import { type Simulator, startSimulator } from '../../src/simulator/index.ts'
 import { isUserId } from '../../src/whitelist.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type GatewayProcess, runCli, startProcess } from '../support/process.ts'
@@ -37,6 +38,87 @@ async function status(gateway: GatewayProcess, key: string): Promise<number> {
   return status
 }
 
+/** `bing-gateway chat` prints while the answer is written, in a pipe too. */
+async function answersAsWritten(t: Test, sim: Simulator, env: Record<string, string>) {
+  sim.set('turn', { answer: 'One 😀 two three four five.', charsPerUpdate: 6, search: 'always', sources: 1 })
+  const whole = await cli(t, env, 'chat', 'Count')
+  t.strictSame([whole.code, whole.stderr], [0, ''])
+  t.match(whole.stdout, /^One 😀 two three four five\[\^1\^\]\.\n\n\[1\] .+: https:\S+\n$/)
+
+  sim.enqueue('turn', {
+    answer: 'Never ends',
+    charsPerUpdate: 4,
+    search: 'never',
+    end: 'silence',
+    endAt: 'after-text'
+  })
+  const { child } = runCli(t, ['chat', 'Count'], env)
+  let seen = ''
+  await new Promise<void>((resolve) => {
+    child.stdout?.on('data', (chunk) => {
+      seen += chunk
+      if (seen.includes('Never ends')) resolve()
+    })
+  })
+  t.equal(seen, 'Never ends', 'before the end of the turn')
+  const aborted = () => sim.counts['sydney.aborted'] ?? 0
+  const before = aborted()
+  child.kill('SIGINT')
+  while (aborted() === before) await new Promise((resolve) => setTimeout(resolve, 10))
+
+  sim.set('turn', { answer: 'One two three.', charsPerUpdate: 4, end: 'terminate', endAt: 'mid-text' })
+  const broken = await cli(t, env, 'chat', 'Count')
+  t.strictSame([broken.code, broken.stdout], [1, 'One two \n'])
+  t.match(broken.stderr, /^bing-gateway: .+\n$/)
+  sim.set('turn', {})
+}
+
+t.test('a text that is taken back where nothing can be', async (t) => {
+  const printed = (run: (printer: ReturnType<typeof createPrinter>) => void) => {
+    let out = ''
+    run(
+      createPrinter((text) => {
+        out += text
+      })
+    )
+    return out
+  }
+  t.equal(
+    printed((p) => {
+      p.add('One two')
+      p.replace('One')
+      p.add(' two')
+      p.add(' three')
+      p.end('One two three')
+    }),
+    'One two three\n',
+    'it shrinks and grows again'
+  )
+  t.equal(
+    printed((p) => {
+      p.add('One two')
+      p.replace('Let me')
+      p.add(' see')
+      p.end('Let me see')
+    }),
+    'One two\n\nLet me see\n',
+    'it becomes another'
+  )
+  t.equal(
+    printed((p) => {
+      p.add('One two\n')
+      p.replace('One')
+      p.end('One')
+    }),
+    'One two\n\nOne\n',
+    'it stays short'
+  )
+  t.equal(
+    printed((p) => p.end()),
+    ''
+  )
+})
+
 for (const engine of ['sqlite', 'postgres'] as const) {
   t.test(`keys are made, used, listed and revoked while a gateway runs on ${engine}`, async (t) => {
     const sim = await startSimulator({ cookies: [COOKIE] })
@@ -69,6 +151,8 @@ for (const engine of ['sqlite', 'postgres'] as const) {
     const without = await cli(t, client, 'chat', 'Hi')
     t.strictSame([without.code, without.stdout], [1, ''])
     t.match(without.stderr, /^bing-gateway: An API key is needed/)
+
+    if (engine === 'sqlite') await answersAsWritten(t, sim, { ...client, BING_GATEWAY_KEY: key })
 
     const list = await cli(t, env, 'keys', 'list', '--json')
     t.strictSame([list.code, list.stderr], [0, ''])

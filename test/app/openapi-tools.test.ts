@@ -91,7 +91,7 @@ t.test('openapi-typescript: its types compile and tell right from wrong', async 
     `import createClient from 'openapi-fetch'
 import type { components, paths } from './gateway.d.ts'
 
-const client = createClient<paths>({ baseUrl: 'http://127.0.0.1:7860' })
+const client = createClient<paths, 'application/json'>({ baseUrl: 'http://127.0.0.1:7860' })
 
 export async function tour(): Promise<string[]> {
   const started = await client.POST('/create_conversation', { body: { userId: 'alice' } })

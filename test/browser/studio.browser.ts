@@ -68,6 +68,49 @@ t.test('chat, pictures and a video on the studio page', async (t) => {
     t.equal(await answer.nth(2).locator('table td').first().innerText(), 'First')
   })
 
+  await t.test('an answer is shown as it is written, until it is stopped', async (t) => {
+    const log = page.locator('#chat-log')
+    const stop = page.getByRole('button', { name: 'Stop' })
+    t.notOk(await stop.isVisible())
+    const said = 'One **bold** tale, '.repeat(60)
+    gateway.sim.set('turn', { answer: said, charsPerUpdate: 19, updateDelayMs: 40, rewrite: 'shrink' })
+    await page.getByLabel('Message').fill('Tell me a long story')
+    await page.keyboard.press('Enter')
+    const writing = log.locator('.bubble.typing')
+    await writing.locator('strong').nth(3).waitFor()
+    t.equal(await log.getAttribute('aria-busy'), 'true')
+    await screenshot('studio-writing', false)
+    await stop.click()
+    await writing.waitFor({ state: 'detached' })
+    const stopped = log.locator('.bubble.bing').last()
+    t.match(await stopped.innerText(), /One bold tale,(.|\n)*You stopped this answer/)
+    t.equal(await page.evaluate('document.activeElement.id'), 'chat-prompt')
+    t.notOk(await stop.isVisible())
+    for (let n = 0; n < 500 && gateway.sim.counts['sydney.aborted'] !== 1; n++) await page.waitForTimeout(20)
+    t.equal(gateway.sim.counts['sydney.aborted'], 1, 'and so is the turn at Bing')
+
+    gateway.sim.set('turn', { answer: 'One two three four.', charsPerUpdate: 4, rewrite: 'diverge' })
+    await page.getByLabel('Message').fill('And now?')
+    await page.keyboard.press('Enter')
+    await page.locator('#chat-turns', { hasText: /Turn [45] / }).waitFor()
+    t.match(await stopped.innerText(), /Let me put it another way\. One two three four/)
+
+    gateway.sim.set('turn', {
+      answer: 'One two three four.',
+      charsPerUpdate: 4,
+      end: 'terminate',
+      endAt: 'mid-text'
+    })
+    await page.getByLabel('Message').fill('Break off')
+    await page.keyboard.press('Enter')
+    await log.locator('.error', { hasText: 'answer_truncated' }).waitFor()
+    t.match(await stopped.innerText(), /One two(.|\n)*This is not the whole answer/, 'what was said stays')
+    gateway.sim.set('turn', {})
+    await log.getByRole('button', { name: 'Try again' }).click()
+    await page.locator('#chat-turns', { hasText: /Turn [67] / }).waitFor()
+    t.notMatch(await log.innerText(), /This is not the whole answer/)
+  })
+
   await t.test('pictures, as nobody', async (t) => {
     await page.getByLabel('Name or API key').fill('')
     await page.getByLabel('What should be in the picture?').fill('a red sailing boat at sunset')

@@ -65,7 +65,7 @@ function askForName(prompt) {
     needField(hasKey ? 'user' : 'credential', what + ' Write it into the field at the top, then send.')))
 }
 
-async function turn(prompt, signal) {
+async function turn(prompt, live, signal) {
   if (conversation === null) {
     const who = here
     const made = await api('POST', 'create_conversation', { body: { userId: who.name }, as: who, signal })
@@ -74,18 +74,41 @@ async function turn(prompt, signal) {
     begun.set(made.conversationId, made)
     browserMemory.set('user', who.name)
   }
-  const { conversationId, clientId, conversationSignature, invocationId } = conversation
+  const asked = conversation
+  const { conversationId, clientId, conversationSignature, invocationId } = asked
   const tone = $('chat-tone').value
   try {
-    const answer = await api('POST', 'chatgpt', {
-      body: { prompt, conversationId, clientId, conversationSignature, invocationId, tone }, signal
-    })
-    if (!signal.aborted) conversation.invocationId = answer.invocationId
+    const body = { prompt, conversationId, clientId, conversationSignature, invocationId, tone }
+    const answer = await askAloud(body, live, signal)
+    if (!signal.aborted) asked.invocationId = answer.invocationId
     return answer
   } catch (error) {
+    // It may have been answered all the same. The gateway knows which number is next.
+    if (signal.aborted) delete asked.invocationId
     // Unknown, expired, closed or full: the next question opens a new one.
     if (!signal.aborted && String(error.code).startsWith('conversation_')) conversation = null
     throw error
+  }
+}
+
+// What was asked gets lost only with the conversation that it belongs to.
+function leaveOff(isStopped, prompt, question, live) {
+  if (isStopped) say('Stopped')
+  if (isStopped && live.text !== '') return live.settle('You stopped this answer; it is not kept.')
+  live.remove()
+  question.remove()
+  if (isStopped && $('chat-prompt').value === '') $('chat-prompt').value = prompt
+}
+
+function fail(error, prompt, question, live) {
+  if (live.text === '') live.remove()
+  else live.settle('This is not the whole answer.')
+  const failure = errorCard(error, () => { live.remove(); question.remove(); failure.remove(); ask(prompt) })
+  $('chat-log').append(failure)
+  // Nothing that was written gets lost when there is no button to send it again.
+  if (error.canRetry === false && $('chat-prompt').value === '') {
+    $('chat-prompt').value = prompt
+    question.remove()
   }
 }
 
@@ -101,28 +124,24 @@ async function ask(prompt) {
   $('chat-log').querySelectorAll('.bubble .chips').forEach((chips) => chips.remove())
   const question = bubble('me', h('p', {}, prompt))
   clearErrors()
-  const typing = bubble('bing typing', h('span', { class: 'sr' }, 'Bing is writing'), h('i'), h('i'), h('i'))
+  const live = liveBubble(question)
+  $('chat-stop').hidden = false
   try {
-    const answer = await turn(prompt, signal)
-    typing.remove()
-    if (!signal.aborted) {
+    const answer = await turn(prompt, live, signal)
+    if (signal.aborted) leaveOff(signal.reason === STOPPED, prompt, question, live)
+    else {
+      live.remove()
       showAnswer(answer)
       $('chat-turns').textContent = answer.turns ? 'Turn ' + answer.turns.used + ' of ' + answer.turns.max : ''
       // Not under the hands of somebody who goes through it.
       if ($('history').open && !$('history').contains(document.activeElement)) loadHistory()
     }
   } catch (error) {
-    typing.remove()
-    if (!signal.aborted) {
-      const failure = errorCard(error, () => { question.remove(); failure.remove(); ask(prompt) })
-      $('chat-log').append(failure)
-      // Nothing that was written gets lost when there is no button to send it again.
-      if (error.canRetry === false && $('chat-prompt').value === '') {
-        $('chat-prompt').value = prompt
-        question.remove()
-      }
-    }
+    if (signal.aborted) leaveOff(signal.reason === STOPPED, prompt, question, live)
+    else fail(error, prompt, question, live)
   }
+  if ($('chat-stop') === document.activeElement) $('chat-prompt').focus()
+  $('chat-stop').hidden = true
   form.dataset.busy = 'false'
   $('chat-log').setAttribute('aria-busy', 'false')
   // Long answers are read from their beginning.
@@ -144,6 +163,7 @@ function startChat() {
     event.preventDefault()
     $('chat-form').requestSubmit()
   })
+  $('chat-stop').addEventListener('click', () => asking.abort(STOPPED))
   $('chat-new').addEventListener('click', () => {
     if ($('chat-form').dataset.busy === 'true') return
     startOver()

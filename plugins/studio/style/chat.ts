@@ -32,12 +32,13 @@ export const CHAT = `
 .bubble .chips { margin-top: .8rem; }
 .chip { padding: .3rem .8rem; border-radius: 999px; border-color: var(--edge); background: var(--surface); color: var(--accent); font-size: .9rem; text-align: left; }
 .chip:hover { background: var(--tint); border-color: var(--accent); }
-.typing { display: flex; gap: .3rem; padding: 1rem; }
-.typing i { width: .5rem; height: .5rem; border-radius: 50%; background: var(--muted); animation: hop 1.2s infinite; }
-.typing i:nth-of-type(2) { animation-delay: .15s; }
-.typing i:nth-of-type(3) { animation-delay: .3s; }
+.dots { display: flex; gap: .3rem; padding: .35rem .05rem; }
+.dots i { width: .5rem; height: .5rem; border-radius: 50%; background: var(--muted); animation: hop 1.2s infinite; }
+.dots i:nth-of-type(2) { animation-delay: .15s; }
+.dots i:nth-of-type(3) { animation-delay: .3s; }
 @keyframes hop { 0%, 60%, 100% { opacity: .35; } 30% { opacity: 1; transform: translateY(-.2rem); } }
-
+#chat-stop { margin-left: auto; }
+#chat-stop:not([hidden]) + .primary { margin-left: 0; }
 
 #history { margin: 0 -.25rem .5rem; font-size: .9375rem; }
 #history summary { width: fit-content; padding: .15rem .6rem; border-radius: 8px; color: var(--muted); cursor: pointer; }
