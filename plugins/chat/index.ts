@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox'
 import fp from 'fastify-plugin'
 import {
   ChatAnswerSchema,
+  ChatEventsSchema,
   ChatRequestSchema,
   ConversationDetailsSchema,
   ConversationListSchema,
@@ -16,11 +17,13 @@ import { errors, idempotencyKeyHeader, REPLAYED, Ref, StringEnum, withHeaders } 
 import { createSydneyClient } from '../../src/upstream/sydney/client.ts'
 import { CONSTANTS_VERSION, MAX_PROMPT_CHARS } from '../../src/upstream/sydney/constants.ts'
 import { notListed } from '../auth/index.ts'
+import { prefersEvents } from '../core/accept.ts'
 import { hangUp } from '../core/hang-up.ts'
 import { conversationRoutes } from './conversation-routes.ts'
 import { type ConversationService, createConversationService } from './conversation-service.ts'
 import { type ChatService, createChatService } from './service.ts'
 import { createTurnClaims } from './turn-claims.ts'
+import { streamTurn } from './turn-stream.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -52,16 +55,12 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     },
     async (request, reply) => {
       const gone = hangUp(reply)
+      const stop = hangUp(reply, fastify.lifecycle.stopping)
       const caller = await fastify.callerFor(request, request.body.userId)
       return fastify.idempotent(request, reply, {
         owner: caller.userId,
         signal: gone,
-        answer: async () => ({
-          status: 200,
-          body: {
-            ...(await fastify.chat.create(caller, AbortSignal.any([gone, fastify.lifecycle.stopping])))
-          }
-        })
+        answer: async () => ({ status: 200, body: { ...(await fastify.chat.create(caller, stop)) } })
       })
     }
   )
@@ -75,24 +74,41 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         tags: ['chat'],
         summary: 'Ask the next question of a conversation',
         description:
-          'Turns of one conversation never overlap: a second call while one runs is a 409. A repeat of the last answered turn returns the stored answer, marked `Idempotency-Replayed: true`, and asks Bing nothing, so a client that lost a response can safely send the request again. When the caller goes away, the turn is cancelled and the conversation stays usable.',
+          'Turns of one conversation never overlap: a second call while one runs is a 409. A repeat of the last answered turn returns the stored answer, marked `Idempotency-Replayed: true`, and asks Bing nothing, so a client that lost a response can safely send the request again. When the caller goes away, the turn is cancelled and the conversation stays usable.\n\nWith `"stream": true`, or an `Accept` header that prefers `text/event-stream` to JSON, the answer comes as it is written.',
         body: Ref(ChatRequestSchema),
         response: {
-          200: withHeaders(Ref(ChatAnswerSchema), {
-            'Idempotency-Replayed': StringEnum(['true'] as const, {
-              description: 'There when the stored answer of a repeated turn is sent again.'
-            })
-          }),
+          200: {
+            description: 'The answer, whole or as it is written.',
+            headers: {
+              'Idempotency-Replayed': StringEnum(['true'] as const, {
+                description: 'There when the stored answer of a repeated turn is sent again.'
+              })
+            },
+            content: {
+              'application/json': { schema: Ref(ChatAnswerSchema) },
+              'text/event-stream': { schema: ChatEventsSchema }
+            }
+          },
           ...errors(400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 502, 503, 504)
         }
       }
     },
     async (request, reply) => {
-      const { answer, replayed } = await fastify.chat.ask(request.body, {
-        caller: request.caller.userId,
-        signal: AbortSignal.any([hangUp(reply), fastify.lifecycle.stopping]),
-        onRepeat: (error, attempt) => request.log.warn({ err: error, attempt }, 'turn repeated')
-      })
+      const { body, caller, log } = request
+      const { chat, clock, lifecycle } = fastify
+      const context = {
+        caller: caller.userId,
+        onRepeat: (error: Error, attempt: number) => log.warn({ err: error, attempt }, 'turn repeated')
+      }
+      if (body.stream || prefersEvents(request.headers.accept)) {
+        return streamTurn(reply, {
+          clock,
+          stopping: lifecycle.stopping,
+          ask: (listening) => chat.ask(body, { ...context, ...listening })
+        })
+      }
+      const signal = hangUp(reply, lifecycle.stopping)
+      const { answer, replayed } = await chat.ask(body, { ...context, signal })
       if (replayed) reply.header('idempotency-replayed', 'true')
       return answer
     }
@@ -123,7 +139,9 @@ export default fp(
       account: upstream.account,
       http: upstream.http,
       proxy: { httpsProxy: config.HTTPS_PROXY, noProxy: config.NO_PROXY },
-      clock
+      clock,
+      warm: { sockets: config.CHAT_WARM_SOCKETS },
+      log
     })
     fastify.log.info({ url: config.BING_CHAT_URL, constants: CONSTANTS_VERSION }, 'chat upstream')
     const claims = createTurnClaims({ store: conversations, worker, clock, log })

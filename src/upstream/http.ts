@@ -1,3 +1,5 @@
+import diagnostics from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
 import type { Account } from './account.ts'
 import { decodeBody } from './content-coding.ts'
@@ -49,7 +51,8 @@ export interface UpstreamResponse {
 /** Requests to the upstream with the account's cookies. Redirects are never followed here: what they mean is the protocol's business. */
 export interface UpstreamHttp {
   /**
-   * A POST goes over a fresh connection, a GET over one that may have been used before.
+   * A POST goes over a fresh connection, a GET over one that may have been used before; when that one breaks under it,
+   * the GET goes once more at once, over a fresh one.
    * @throws {UpstreamError} T1 | T2 | T3 | T4 | T11 (docs/protocol/failures.md section 1), or the signal's reason
    */
   request(request: UpstreamRequest): Promise<UpstreamResponse>
@@ -94,7 +97,8 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
   const reads = agent()
   // A kept connection may be closing just when a submit is written to it, and then nobody knows whether it arrived;
   // so each submit gets a connection of its own (undici: pipelining 0 keeps none).
-  const submits = agent({ pipelining: 0 })
+  const fresh = agent({ pipelining: 0 })
+  const reuse = watchReuse()
 
   async function exchange(
     req: UpstreamRequest,
@@ -108,17 +112,25 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
     const generation = account.generation
     let status = 0
     let stage: TransportStage = 'connecting'
-    try {
-      const answer = await request(req.url, {
+    const ask = (over: Dispatcher) =>
+      request(req.url, {
         method,
         headers: { 'accept-encoding': codings, ...req.headers, ...(cookie === undefined ? {} : { cookie }) },
         body: req.body ?? null,
-        dispatcher: (method === 'POST' ? submits : reads).compose(
+        dispatcher: over.compose(
           tellsWhenSent(() => {
             stage = 'asked'
           })
         ),
         signal: req.signal
+      })
+    try {
+      const answer = await ask(method === 'POST' ? fresh : reads).catch((error: unknown) => {
+        // The server had closed the kept connection, and word of it crossed with the request. That is no trouble of the
+        // upstream's: no row, no wait.
+        if (method !== 'GET' || stage !== 'asked' || !reuse.wasKept(error) || req.signal.aborted) throw error
+        stage = 'connecting'
+        return ask(fresh)
       })
       status = answer.statusCode
       stage = 'answering'
@@ -170,7 +182,8 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
     },
     bytes: ({ maxBytes, ...req }) => exchange(req, { withCookies: false, maxBytes, codings: MEDIA_CODINGS }),
     async close() {
-      await Promise.all([reads.destroy(), submits.destroy()])
+      reuse.stop()
+      await Promise.all([reads.destroy(), fresh.destroy()])
     }
   }
 }
@@ -188,6 +201,25 @@ export function transportFailure(error: unknown, stage: TransportStage): Upstrea
   // Who let a connection come about does not block the region: a reset after that is an ordinary broken connection.
   if (stage === 'connecting' && has('ECONNRESET', 'EPIPE')) return new UpstreamError('T3', { cause: error })
   return new UpstreamError('T1', { cause: error })
+}
+
+/** undici names the connection of each request on a channel, but not in its errors. */
+function watchReuse() {
+  const CHANNEL = 'undici:client:sendHeaders'
+  const requests = new WeakMap<Socket, number>()
+  const ofKept = new WeakSet<object>()
+  const onRequest = (message: unknown) => {
+    const { socket } = message as { socket: Socket }
+    const count = (requests.get(socket) ?? 0) + 1
+    requests.set(socket, count)
+    if (count === 2) socket.once('error', (error) => ofKept.add(error))
+  }
+  diagnostics.subscribe(CHANNEL, onRequest)
+  return {
+    /** Whether the connection that this error ended had carried an earlier request. */
+    wasKept: (error: unknown) => error instanceof Error && ofKept.has(error),
+    stop: () => void diagnostics.unsubscribe(CHANNEL, onRequest)
+  }
 }
 
 /** undici's own errors don't tell whether a reset came before there was a connection; it starts a request only when there is one. */

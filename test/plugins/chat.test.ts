@@ -225,7 +225,8 @@ t.test('more turns than CHAT_CONCURRENCY wait their turn', async (t) => {
 })
 
 t.test('a conversation opened for a first turn is kept even if the turn fails', async (t) => {
-  const gateway = await startGateway(t)
+  // The turn itself meets the hub's refusal, not a socket opened ahead of it.
+  const gateway = await startGateway(t, { config: { CHAT_WARM_SOCKETS: 0 } })
   const { sim } = gateway
   const identity = await gateway.conversation()
   sim.enqueue('upgrade', { status: 200 })

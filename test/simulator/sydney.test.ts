@@ -665,6 +665,51 @@ t.test('broken rules are counted and refused', async (t) => {
   t.equal(sim.counts['sydney.create'], 0)
 })
 
+t.test('sockets that the hub gives up', async (t) => {
+  const sim = await simulator(t)
+  const hello = `${JSON.stringify({ protocol: 'json', version: 1 })}${RS}`
+  const talk = await create(sim)
+  for (const [how, code] of [
+    ['close', 1000],
+    ['terminate', 1006],
+    ['type-7', 1000],
+    ['deaf', undefined]
+  ] as const) {
+    for (const when of ['idle', 'question'] as const) {
+      sim.reset()
+      sim.set('upgrade', when === 'idle' ? { idleMs: 20, idleEnd: how } : { questionEnd: how })
+      const ws = open(sim, talk.token)
+      const { heard, until } = listen(ws)
+      let pongs = 0
+      ws.on('pong', () => pongs++)
+      ws.on('open', () => ws.send(hello))
+      await until(() => heard.records.length === 1)
+      t.equal(sim.counts['sydney.sockets.idle'], 1)
+      if (when === 'question') {
+        ws.ping()
+        await once(ws, 'pong')
+        ws.send(JSON.stringify(question(talk, 'Hi')) + RS)
+      }
+      while (sim.counts['sydney.given-up'] !== 1) await new Promise((resolve) => setImmediate(resolve))
+      if (code === undefined) {
+        ws.ping()
+        while (sim.counts['sydney.probes'] !== (when === 'idle' ? 1 : 2)) {
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+        t.strictSame([ws.readyState, pongs], [WebSocket.OPEN, when === 'idle' ? 0 : 1], 'deaf')
+        ws.terminate()
+      } else {
+        await until(() => heard.closeCode !== undefined)
+        t.equal(heard.closeCode, code, `${how} ${when}`)
+      }
+      t.equal(heard.records.at(-1).type, how === 'type-7' ? 7 : undefined)
+      while (sim.counts['sydney.sockets'] !== 0) await new Promise((resolve) => setImmediate(resolve))
+      t.strictSame([sim.counts['sydney.questions'], sim.counts['sydney.sockets.idle']], [0, 0])
+      t.strictSame(sim.violations, [])
+    }
+  }
+})
+
 t.test('a client that leaves ends its turn, not the conversation', async (t) => {
   const sim = await simulator(t)
   const talk = await create(sim)

@@ -42,8 +42,10 @@ export interface ChatRig extends Gateway {
   recover(): void
 }
 
+/** Without sockets opened ahead, so that every upgrade counted is one of the turn; test/upstream/sydney/warm.test.ts has those. */
 export async function chatRig(t: Test, options: GatewayOptions = {}): Promise<ChatRig> {
-  const gateway = await startGateway(t, { speed: SPEED, ...options })
+  const config = { CHAT_WARM_SOCKETS: 0, ...options.config }
+  const gateway = await startGateway(t, { speed: SPEED, ...options, config })
   const { sim } = gateway
   const rig: ChatRig = {
     ...gateway,

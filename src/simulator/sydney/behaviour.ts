@@ -71,12 +71,23 @@ export interface CreateBehaviour extends HttpFaults {
   tokenTtlMs: number
 }
 
+/**
+ * How the hub gives up a socket: with a close frame (1000), without one (1006), with a type 7 record first; or `deaf`:
+ * the connection stays, but nothing is read or said any more, as when a firewall has forgotten it.
+ */
+export const GIVE_UPS = ['close', 'terminate', 'type-7', 'deaf'] as const
+
 /** `WS /sydney/ChatHub`: the upgrade and the handshake. A verbatim `status` refuses the upgrade with it. */
 export interface UpgradeBehaviour extends HttpFaults {
   /** What follows the client's handshake record. `terminate` closes without a close frame (1006). */
   handshake: 'answer' | 'error' | 'silent' | 'close' | 'terminate'
   /** Milliseconds before the handshake is answered. */
   handshakeDelayMs: number
+  /** Milliseconds after the handshake without a question, after which the hub gives the socket up; 0: never. */
+  idleMs: number
+  idleEnd: (typeof GIVE_UPS)[number]
+  /** Gives the socket up just when the question is under way, so that it never sees it. */
+  questionEnd: 'none' | (typeof GIVE_UPS)[number]
 }
 
 /** One question and its answer. */
@@ -182,7 +193,7 @@ export const sydneyDefaults: SydneyBehaviours = {
     conversationTtlMs: 6 * HOUR_MS,
     tokenTtlMs: HOUR_MS
   },
-  upgrade: { handshake: 'answer', handshakeDelayMs: 0 },
+  upgrade: { handshake: 'answer', handshakeDelayMs: 0, idleMs: 0, idleEnd: 'close', questionEnd: 'none' },
   turn: {
     search: 'auto',
     sources: 2,
@@ -233,7 +244,10 @@ export const sydneyFields: FieldRules<SydneyBehaviours> = {
   upgrade: {
     ...HTTP_FAULT_FIELDS,
     handshake: ['answer', 'error', 'silent', 'close', 'terminate'],
-    handshakeDelayMs: 'number'
+    handshakeDelayMs: 'number',
+    idleMs: 'number',
+    idleEnd: GIVE_UPS,
+    questionEnd: ['none', ...GIVE_UPS]
   },
   turn: {
     answer: 'string',

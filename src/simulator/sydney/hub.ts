@@ -58,9 +58,11 @@ export function registerHub(frame: Frame, conversations: Conversations): void {
   const server = new WebSocketServer({
     noServer: true,
     perMessageDeflate: false,
-    maxPayload: MAX_PAYLOAD_BYTES
+    maxPayload: MAX_PAYLOAD_BYTES,
+    // A hub that has given a socket up answers no pings either.
+    autoPong: false
   })
-  const counts: HubCounts = { turns: 0 }
+  const counts: HubCounts = { turns: 0, idle: 0 }
   for (const name of [
     'sydney.upgrade',
     'sydney.upgrade.refused',
@@ -69,11 +71,14 @@ export function registerHub(frame: Frame, conversations: Conversations): void {
     'sydney.completed',
     'sydney.failed',
     'sydney.aborted',
-    'sydney.pings'
+    'sydney.pings',
+    'sydney.probes',
+    'sydney.given-up'
   ]) {
     frame.count(name, 0)
   }
   frame.gauge('sydney.sockets', () => server.clients.size)
+  frame.gauge('sydney.sockets.idle', () => counts.idle)
   frame.gauge('sydney.turns', () => counts.turns)
   frame.closing.addEventListener('abort', () => {
     for (const client of server.clients) client.terminate()

@@ -17,6 +17,8 @@ import { type Line, playTurn } from './turn.ts'
 export interface HubCounts {
   /** Turns that run now. */
   turns: number
+  /** Sockets that wait for their question after the handshake. */
+  idle: number
 }
 
 export interface HubSocket {
@@ -54,6 +56,7 @@ export function serveSocket({ frame, conversations, client, token, behaviour, co
   let handshaken = false
   let deaf = false
   let asked = false
+  let idle: { timer: NodeJS.Timeout | undefined } | undefined
   let turn: { conversation: Conversation; pings: NodeJS.Timeout | undefined } | undefined
   let pings: number[] = []
   let pingCount = 0
@@ -82,13 +85,40 @@ export function serveSocket({ frame, conversations, client, token, behaviour, co
     frame.count(`sydney.${outcome}`)
   }
 
+  function startIdle(): void {
+    if (client.readyState !== WebSocket.OPEN) return
+    const { idleMs, idleEnd } = behaviour
+    const timer = idleMs > 0 ? setTimeout(() => giveUp(idleEnd), idleMs).unref() : undefined
+    idle = { timer }
+    counts.idle++
+  }
+
+  function endIdle(): void {
+    if (idle === undefined) return
+    clearTimeout(idle.timer)
+    idle = undefined
+    counts.idle--
+  }
+
+  /** What follows is not read any more, not even pings. */
+  function giveUp(how: UpgradeBehaviour['idleEnd']): void {
+    frame.count('sydney.given-up')
+    deaf = true
+    if (how === 'type-7') plain.write(records.close)
+    if (how === 'terminate') client.terminate()
+    else if (how !== 'deaf') client.close(1000)
+  }
+
   async function onHandshake(record: Json): Promise<void> {
     if (record.protocol !== 'json' || record.version !== 1) {
       return hangUp('handshake', 'The first record must be the handshake {"protocol":"json","version":1}.')
     }
     await frame.delay(behaviour.handshakeDelayMs)
     handshaken = true
-    if (behaviour.handshake === 'answer') return plain.write(records.handshake)
+    if (behaviour.handshake === 'answer') {
+      startIdle()
+      return plain.write(records.handshake)
+    }
     deaf = true
     if (behaviour.handshake === 'error') plain.write({ error: 'Handshake was canceled.' })
     if (behaviour.handshake === 'terminate') client.terminate()
@@ -120,6 +150,7 @@ export function serveSocket({ frame, conversations, client, token, behaviour, co
   }
 
   function onQuestion(record: Json): void {
+    endIdle()
     frame.count('sydney.questions')
     frame.keepQuestion(record)
     const checked = checkQuestion(record, conversations, token)
@@ -186,13 +217,22 @@ export function serveSocket({ frame, conversations, client, token, behaviour, co
   client.on('message', (data, isBinary) => {
     if (deaf) return
     if (isBinary) return hangUp('binary-frame', 'A client sends text frames only.')
-    for (const text of reader.push(data.toString())) queue = queue.then(() => onRecord(text))
+    for (const text of reader.push(data.toString())) {
+      // At once, before a ping that came together with the question could be answered.
+      if (behaviour.questionEnd !== 'none' && parse(text)?.type === 4) return giveUp(behaviour.questionEnd)
+      queue = queue.then(() => onRecord(text))
+    }
     // Half a record may follow later; a whole one without its separator never becomes one.
     if (reader.rest() !== '' && parse(reader.rest()) !== undefined) {
       queue = queue.then(() => hangUp('record-terminator', 'A record of the client does not end in 0x1E.'))
     }
   })
+  client.on('ping', (data) => {
+    frame.count('sydney.probes')
+    if (!deaf) client.pong(data)
+  })
   client.on('close', () => {
+    endIdle()
     if (!deaf && reader.rest() !== '') {
       frame.violate('chat', 'record-terminator', 'The last record of the client does not end in 0x1E.')
     }

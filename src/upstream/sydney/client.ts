@@ -1,5 +1,5 @@
 import { HttpsProxyAgent } from 'https-proxy-agent'
-import type { WebSocket } from 'ws'
+import type { BaseLogger } from 'pino'
 import { type Clock, systemClock } from '../../clock.ts'
 import type { Account } from '../account.ts'
 import type { Answer, AskOptions, ChatClient, Question, UpstreamConversation } from '../chat-client.ts'
@@ -10,8 +10,12 @@ import { withRetries } from '../retry.ts'
 import { createAnswerReducer } from './answer.ts'
 import { ACCESS_TOKEN_QUERY, HUB_HEADERS, LONG_CONTEXT_CHARS, THROTTLED_MAX_S } from './constants.ts'
 import { createConversation } from './create.ts'
-import { HUB_DEADLINES, type HubDeadlines, type HubEnd, runHubTurn } from './hub.ts'
+import { HUB_DEADLINES, type HubDeadlines } from './hub-deadlines.ts'
+import { createHubLines } from './hub-lines.ts'
+import { type HubListener, type HubSocket, openHubSocket } from './hub-socket.ts'
+import { type HubEnd, type HubTurn, runHubTurn, StaleSocket } from './hub-turn.ts'
 import { buildQuestion } from './question.ts'
+import { createWarmSockets, WARM_LIMITS, type WarmLimits } from './warm-sockets.ts'
 
 export interface SydneyClientSettings {
   /** Base of the create call, e.g. `https://www.bing.com`. */
@@ -25,13 +29,21 @@ export interface SydneyClientSettings {
   clock?: Clock
   /** Deadlines other than those of constants.ts. The deadline of a whole call comes with its signal. */
   deadlines?: Partial<HubDeadlines>
+  /** Limits of the sockets that are opened ahead of their turn, other than those of constants.ts. */
+  warm?: Partial<WarmLimits>
+  /** For what happens in the background. */
+  log?: Pick<BaseLogger, 'debug'>
 }
+
+/** Listens until a turn does, which is at once. */
+const NOBODY: HubListener = { onReady() {}, onRecord() {}, onOver() {} }
 
 /** Rows after which a first question may go to a fresh conversation, because this one is dead and held nothing. */
 const NEEDS_FRESH_CONVERSATION: readonly FailureId[] = ['W1', 'S3', 'S4']
 
 /**
- * Chat over the hub that served Bing Chat until the end of 2024. One socket per turn; state is in the conversation.
+ * Chat over the hub that served Bing Chat until the end of 2024. One socket per turn, mostly opened before it; state
+ * is in the conversation.
  * @see docs/protocol/chat-sydney.md
  */
 export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
@@ -40,8 +52,14 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
   const proxyUrl = proxyFor(chatUrl, proxy)
   const agent = proxyUrl === undefined ? undefined : new HttpsProxyAgent(proxyUrl)
   const origin = new URL(bingUrl).origin
-  const sockets = new Set<WebSocket>()
+  const lines = createHubLines(chatUrl)
+  const sockets = new Set<HubSocket>()
+  const limits: WarmLimits = { ...WARM_LIMITS, ...settings.warm }
+  const warm = createWarmSockets({ open: openSocket, sharedUrl: chatUrl, limits, clock, log: settings.log })
+  const stopWatching = account.onReplaced(warm.empty)
   let isClosed = false
+  /** Whether conversations have lately come with a token, so that each needs a socket of its own. */
+  let isBound = false
   /** Row S1: seconds to wait after the last throttled call, and when they are over (milliseconds since the epoch). */
   let throttle = { waitS: 0, until: 0 }
 
@@ -50,40 +68,69 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
     return createConversation(http, bingUrl, signal)
   }
 
-  /** Asks once, on a socket of its own. */
+  /** Asks once. @param mayUseWarm a repeat goes over a new socket, so that what is wrong shows itself */
   async function askOnce(
     conversation: UpstreamConversation,
     question: Question,
     { signal, onText, onAsked }: AskOptions,
-    onFirstText: () => void
+    onFirstText: () => void,
+    mayUseWarm: boolean
   ): Promise<Answer> {
     if (!account.configured) throw new UpstreamError('C1')
     const reducer = createAnswerReducer(question.invocationId, onText)
-    let end: HubEnd
-    try {
-      end = await runHubTurn({
-        url: hubUrl(conversation),
-        headers: hubHeaders(),
-        agent,
-        question: buildQuestion(conversation, question, clock.now()),
-        deadlines,
-        clock,
-        signal,
-        sockets,
-        onAsked,
-        onRecord(record) {
-          const isOver = reducer.take(record)
-          if (reducer.hasText) onFirstText()
-          return isOver
+    const url = hubUrl(conversation)
+    let isTakenUp = false
+    const turn: HubTurn = {
+      question: buildQuestion(conversation, question, clock.now()),
+      deadlines,
+      clock,
+      signal,
+      onAsked,
+      onRecord(record) {
+        const isOver = reducer.take(record)
+        if (reducer.hasText) onFirstText()
+        if (!isOver && !isTakenUp) {
+          isTakenUp = true
+          warm.goesOn(url)
         }
-      })
-    } catch (error) {
-      // The upstream had said what it had to say and then fell silent.
-      if (error instanceof UpstreamError && error.row === 'W10' && reducer.isDecided) end = 'done'
-      else throw error
+        return isOver
+      }
     }
-    if (end !== 'done' && !reducer.isDecided) throw closeFailure(end, reducer.hasText, question)
-    return { ...reducer.finish(), conversation }
+    let how: Parameters<typeof warm.end>[1] = 'failed'
+    const kept = warm.begin(url, mayUseWarm)
+    try {
+      let end: HubEnd
+      try {
+        end = await runTurn(url, turn, kept)
+      } catch (error) {
+        // The upstream had said what it had to say and then fell silent.
+        if (error instanceof UpstreamError && error.row === 'W10' && reducer.isDecided) end = 'done'
+        else throw error
+      }
+      if (end !== 'done' && !reducer.isDecided) throw closeFailure(end, reducer.hasText, question)
+      const answer = reducer.finish()
+      how = answer.ended ? 'over' : 'well'
+      return { ...answer, conversation }
+    } finally {
+      warm.end(url, how)
+    }
+  }
+
+  /** @param kept socket that was opened ahead; when it is dead before the question left, a new one takes its place */
+  async function runTurn(url: string, turn: HubTurn, kept: HubSocket | undefined): Promise<HubEnd> {
+    if (kept !== undefined) {
+      try {
+        return await runHubTurn(kept, turn)
+      } catch (error) {
+        if (!(error instanceof StaleSocket) || error.wasAsked || isClosed) throw error
+      }
+    }
+    turn.signal.throwIfAborted()
+    return runHubTurn(openSocket(url, NOBODY), turn)
+  }
+
+  function openSocket(url: string, listener: HubListener): HubSocket {
+    return openHubSocket({ url, headers: hubHeaders(), agent, lines, clock, deadlines, sockets }, listener)
   }
 
   function hubUrl({ encryptedSignature }: UpstreamConversation): string {
@@ -112,10 +159,20 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
 
   return {
     async create(signal) {
+      // Where the next step will be an upgrade, its connection is made while Bing thinks about the conversation.
+      const release = isBound && agent === undefined && limits.sockets > 0 ? lines.ahead() : undefined
       try {
-        return await withRetries({ clock, signal, mayRepeat: () => !isClosed }, () => open(signal))
+        const conversation = await withRetries({ clock, signal, mayRepeat: () => !isClosed }, () =>
+          open(signal)
+        )
+        const url = hubUrl(conversation)
+        isBound = url !== chatUrl
+        warm.started(url)
+        return conversation
       } catch (error) {
         throw throttled(error)
+      } finally {
+        release?.()
       }
     },
 
@@ -126,6 +183,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       let needsFresh = question.inDoubt
       let isFresh = needsFresh || question.invocationId > 0
       let attempts = 0
+      let isStaleRepeated = false
 
       /** Counts every question on the wire; a fresh conversation is part of the attempt, so that rows keep one budget each. */
       async function attempt(): Promise<Answer> {
@@ -136,10 +194,18 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
           await options.onConversation?.(current)
         }
         try {
-          return await askOnce(current, question, options, () => {
+          const onFirstText = () => {
             hasText = true
-          })
+          }
+          return await askOnce(current, question, options, onFirstText, attempts === 1)
         } catch (error) {
+          // Nothing of an answer has come, so the question may go once more. There is nothing to wait for: not the hub
+          // was in trouble, but a connection to it.
+          if (error instanceof StaleSocket && !isClosed && !signal.aborted) {
+            isStaleRepeated = true
+            onRepeat?.(error, attempts)
+            return attempt()
+          }
           const mayRenew = !isFresh && !hasText && !isClosed && !signal.aborted
           if (
             !mayRenew ||
@@ -156,7 +222,9 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       }
 
       try {
-        const mayRepeat = () => !hasText && !isClosed
+        // It was row W7's only repeat.
+        const mayRepeat = ({ row }: UpstreamError) =>
+          !hasText && !isClosed && !(isStaleRepeated && row === 'W7')
         const repeated = (error: Error) => onRepeat?.(error, attempts)
         const answer = await withRetries({ clock, signal, mayRepeat, onRepeat: repeated }, attempt)
         throttle = { waitS: 0, until: 0 }
@@ -168,7 +236,10 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
 
     async close() {
       isClosed = true
-      for (const socket of sockets) socket.terminate()
+      stopWatching()
+      warm.close()
+      for (const socket of sockets) socket.cut()
+      lines.close()
       agent?.destroy()
     }
   }

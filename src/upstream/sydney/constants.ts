@@ -90,6 +90,25 @@ export const IDLE_TIMEOUT_MS = 60_000
 /** Milliseconds that the peer gets to answer our close frame. */
 export const CLOSE_TIMEOUT_MS = 1000
 
+// --- Warm sockets: ours to choose, within what the hub bears ------------------------------------------------------
+
+/** Handshaken sockets without a question that are kept at most, unless the operator says otherwise. */
+export const WARM_SOCKETS = 64
+/** Of those, at most this many where no token binds them to a conversation; fewer while fewer turns run at once. */
+export const WARM_SHARED_SOCKETS = 16
+/** Milliseconds that a socket waits for its question. Less than any hub's patience with a client that pings. */
+export const WARM_LIFE_MS = 60_000
+/** Milliseconds before a socket may be closed to make room for another one. */
+export const WARM_SETTLED_MS = 5000
+/** Milliseconds without further attempts after one in the background failed; doubles up to the second number. */
+export const WARM_BACKOFF_MS = [1000, 60_000] as const
+/** Milliseconds between WebSocket pings on waiting sockets. RFC 6455 section 5.5.2: the peer must answer with a pong. */
+export const PROBE_INTERVAL_MS = 10_000
+/** Milliseconds for any sign of life after a WebSocket ping. */
+export const PROBE_TIMEOUT_MS = 5000
+/** Milliseconds since the last sign of life after which a waiting socket is not used: pings must have been missed. */
+export const SILENCE_LIMIT_MS = 20_000
+
 // --- The question ------------------------------------------------------------------------------------------------
 
 /** Longest prompt in characters (UTF-16 units). 2 000 in 2023-02, later more; failures.md row G5 asks for one place. */

@@ -9,6 +9,7 @@ import { createAccount } from '../../../src/upstream/account.ts'
 import type {
   Answer,
   AskOptions,
+  ChatClient,
   Question,
   TextChange,
   UpstreamConversation
@@ -50,10 +51,18 @@ const clock: Clock = {
 }
 const never = new AbortController().signal
 
-function connect(settings: Partial<SydneyClientSettings> = {}) {
-  return createSydneyClient({ bingUrl: sim.url, chatUrl: sim.chatUrl, account, http, clock, ...settings })
+/** Closed after each test. */
+const clients: ChatClient[] = []
+/** Without sockets opened ahead, so that what is counted belongs to the turn that is looked at; warm.test.ts has those. */
+function connect(settings: Partial<SydneyClientSettings> = {}): ChatClient {
+  const warm = { sockets: 0 }
+  const base = { bingUrl: sim.url, chatUrl: sim.chatUrl, account, http, clock, warm }
+  const client = createSydneyClient({ ...base, ...settings })
+  clients.push(client)
+  return client
 }
 const client = connect()
+clients.pop()
 
 const question = (more: Partial<Question> = {}): Question => ({
   prompt: 'How high is the tower in the harbour?',
@@ -125,6 +134,9 @@ async function rowOf(promise: Promise<unknown>): Promise<string | undefined> {
 t.beforeEach(() => {
   sim.reset()
   slept = []
+})
+t.afterEach(async () => {
+  for (const own of clients.splice(0)) await own.close()
 })
 t.teardown(async () => {
   await client.close()
@@ -207,7 +219,10 @@ for (const { name, create, row, calls, code, retryAfter } of [
 }[]) {
   test(`create: ${name}`, async (t) => {
     sim.set('create', create)
-    const own = connect()
+    // Over a new connection: on a kept one, a reset would mean no more than that it had been kept too long.
+    const fresh = createUpstreamHttp({ account })
+    t.teardown(() => fresh.close())
+    const own = connect({ http: fresh })
     try {
       await own.create(never)
       t.fail('must throw')
