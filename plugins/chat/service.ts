@@ -256,7 +256,7 @@ export function createChatService(settings: ChatServiceSettings) {
       const conversation = await authorized(request, context.caller)
       return (
         (await replay(conversation, request, conversation.askedBy !== null)) ??
-        claims.hold(conversation.id, (turn) => ask(turn, request, context))
+        claims.hold(conversation, (turn) => ask(turn, request, context))
       )
     }
   }

@@ -21,6 +21,9 @@ export interface TurnClaimsSettings {
   log: Pick<BaseLogger, 'warn' | 'error'>
 }
 
+/** What was known of a conversation when its next turn was asked for. */
+export type HeldConversation = Pick<Conversation, 'id' | 'nextInvocation'>
+
 /** A turn that only its holder may ask the upstream, whichever gateway the others call. */
 export interface HeldTurn {
   /** As it stood when the claim was made: no other turn is answered until this one ends. */
@@ -120,10 +123,13 @@ export function createTurnClaims({ store, worker, clock, log }: TurnClaimsSettin
   }
   settleSoon()
 
-  async function hold<T>(conversationId: string, run: (turn: HeldTurn) => Promise<T>): Promise<T> {
+  async function hold<T>(
+    { id: conversationId, nextInvocation }: HeldConversation,
+    run: (turn: HeldTurn) => Promise<T>
+  ): Promise<T> {
     await keepLeft(conversationId)
     const claim: TurnClaim = { conversationId, worker: worker.id, askedAt: clock.now() }
-    const conversation = await store.claim(claim)
+    const conversation = await store.claim(claim, nextInvocation === 0)
     if (conversation === undefined) {
       throw (await store.get(conversationId)) === undefined ? conversationUnknown() : turnInProgress()
     }
@@ -163,14 +169,15 @@ export function createTurnClaims({ store, worker, clock, log }: TurnClaimsSettin
      * Claims the next turn of a conversation, runs it, and gives the claim back however it ends.
      * @throws {GatewayError} conflict_error when a turn is under way, here or elsewhere | not_found_error | what `run` throws
      */
-    async hold<T>(conversationId: string, run: (turn: HeldTurn) => Promise<T>): Promise<T> {
-      if (running.has(conversationId)) throw turnInProgress()
-      const turn = hold(conversationId, run)
-      running.set(conversationId, turn)
+    async hold<T>(conversation: HeldConversation, run: (turn: HeldTurn) => Promise<T>): Promise<T> {
+      const { id } = conversation
+      if (running.has(id)) throw turnInProgress()
+      const turn = hold(conversation, run)
+      running.set(id, turn)
       try {
         return await turn
       } finally {
-        running.delete(conversationId)
+        running.delete(id)
       }
     },
 

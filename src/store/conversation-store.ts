@@ -3,6 +3,7 @@ import type { Answer, Tone, UpstreamConversation } from '../upstream/chat-client
 import type { Queries, Store } from './database.ts'
 import { isAfter, type PageEnd } from './page.ts'
 import type { ConversationRow, TurnRow } from './schema.ts'
+import { VOLATILE } from './volatile.ts'
 
 export interface Conversation {
   id: string
@@ -146,15 +147,20 @@ export function createConversationStore({ db }: Store) {
     /**
      * Takes the right to ask the next turn. A claim that the same worker already has is replaced: a worker claims only
      * where it has no turn under way, so that one is left over from a claim whose confirmation was lost.
+     * @param isFirst a first turn's claim must outlive a power loss, so that the turn counts as in doubt afterwards
      * @returns the conversation as it is now; nothing when another worker has it, or there is no such conversation
      */
-    async claim({ conversationId, worker, askedAt }: TurnClaim): Promise<Conversation | undefined> {
+    async claim(
+      { conversationId, worker, askedAt }: TurnClaim,
+      isFirst = true
+    ): Promise<Conversation | undefined> {
       const row = await db
         .updateTable('conversations')
         .set({ asked_by: worker, asked_at: askedAt })
         .where('id', '=', conversationId)
         .where((eb) => eb.or([eb('asked_by', 'is', null), eb('asked_by', '=', worker)]))
         .returningAll()
+        .$if(!isFirst, (query) => query.modifyEnd(VOLATILE))
         .executeTakeFirst()
       return row === undefined ? undefined : fromRow(row)
     },

@@ -1,9 +1,13 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Dialect, Kysely, Migrator, type RawBuilder, sql } from 'kysely'
 import { type Changes, createChanges } from './changes.ts'
 import { migrationsFor } from './migrations.ts'
 import { connectPostgres, isPostgresFault, type PostgresConnection } from './postgres.ts'
 import type { Schema } from './schema.ts'
-import { claimFolder, isSqliteFault, SHORT_WAITS, sqliteDialect } from './sqlite.ts'
+import { claimFolder, isBusy, isSqliteFault, sqliteDialect } from './sqlite.ts'
+
+/** How long another process may take to make the tables, in milliseconds. */
+const MIGRATION_WAIT_MS = 15_000
 
 export type Engine = 'sqlite' | 'postgres'
 /** What queries are made with: the store itself, or a transaction of it. */
@@ -92,9 +96,12 @@ export async function openStore({
   }
   try {
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrationsFor(engine) } })
-    const { error } = await migrator.migrateToLatest()
-    if (error !== undefined) throw error
-    if (engine === 'sqlite') await sql.raw(SHORT_WAITS).execute(db)
+    // On SQLite, somebody else may be doing it just now.
+    for (const late = performance.now() + MIGRATION_WAIT_MS; ; await pause(50)) {
+      const { error } = await migrator.migrateToLatest()
+      if (error === undefined) break
+      if (!isBusy(error) || performance.now() > late) throw error
+    }
     if (exclusive) await postgres?.listen(changes)
   } catch (error) {
     await store.close().catch(() => {})

@@ -2,10 +2,12 @@ import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Dialect, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
 import Database from 'libsql'
+import { isVolatile } from './volatile.ts'
 
 /**
  * The store's file in a folder, which is created when it is missing.
- * Each commit is on disk when it returns (WAL, synchronous=FULL): what was acknowledged survives a power loss.
+ * Each commit is on disk when it returns (WAL, synchronous=FULL), but for statements that say they can be lost: what was
+ * acknowledged survives a power loss.
  * The file is readable by its owner only, since it holds the upstream's conversation tokens.
  *
  * @throws the driver's error when the folder or file can't be used
@@ -16,9 +18,8 @@ export function sqliteDialect(dataDir: string): Dialect {
   const database = opened(path)
   try {
     chmodSync(path, 0o600)
-    // First of all: who opens a new file at the same moment has it locked for the change of its journal, and then for
-    // the making of its tables.
-    database.pragma(`busy_timeout = ${OPENING_BUSY_MS}`)
+    // First of all: who opens a new file at the same moment has it locked for the change of its journal.
+    database.pragma('busy_timeout = 1000')
     database.pragma('journal_mode = WAL')
     database.pragma('synchronous = FULL')
     database.pragma('foreign_keys = ON')
@@ -28,13 +29,6 @@ export function sqliteDialect(dataDir: string): Dialect {
   }
   return takingTurns(new SqliteDialect({ database: lockingFirst(database) }))
 }
-
-/** How long a statement waits for another program's lock, in milliseconds: everything else waits with it. */
-const BUSY_MS = 1000
-const OPENING_BUSY_MS = 10_000
-
-/** To be run once the store is open: from then on, waiting stops the whole gateway. */
-export const SHORT_WAITS = `pragma busy_timeout = ${BUSY_MS}`
 
 /** For how long queries may follow one another before everything else gets its turn, in milliseconds. */
 const TURN_MS = 5
@@ -82,7 +76,7 @@ class MigratingAdapter extends SqliteAdapter {
 /** Statements that never wait for the lock under which one connection at a time may write. */
 const NO_WRITE = /^\s*(select|commit|rollback|savepoint|release)\b/i
 /** Statements that are worth keeping: preparing one takes longer than running it. */
-const KEPT = /^\s*(select|insert|update|delete)\b/i
+const KEPT = /^\s*(select|insert|update|delete|with)\b/i
 const MOST_KEPT = 200
 
 /**
@@ -117,13 +111,25 @@ function lockingFirst(database: Database.Database): SqliteDatabase {
   function guarded(sql: string): SqliteStatement {
     const statement = database.prepare(sql) as unknown as SqliteStatement
     const { reader } = statement
-    const isRead = NO_WRITE.test(sql)
-    const stepped = <T>(step: () => T) => run(sql, () => (isRead ? step() : written(step)))
+    const write = isVolatile(sql) ? writtenSoon : written
+    const stepped = NO_WRITE.test(sql)
+      ? <T>(step: () => T) => run(sql, step)
+      : <T>(step: () => T) => run(sql, () => write(step))
     return {
       reader,
       run: (parameters) => stepped(() => statement.run(parameters)),
       all: (parameters) => stepped(() => statement.all(parameters)),
       iterate: (parameters) => statement.iterate(parameters)
+    }
+  }
+  /** In a transaction it is as durable as that. */
+  function writtenSoon<T>(write: () => T): T {
+    if (database.inTransaction) return write()
+    database.exec('pragma synchronous = normal')
+    try {
+      return written(write)
+    } finally {
+      database.exec('pragma synchronous = full')
     }
   }
   function written<T>(write: () => T): T {
@@ -169,7 +175,7 @@ export function claimFolder(dataDir: string): () => void {
     lock.exec('BEGIN EXCLUSIVE')
   } catch (error) {
     lock.close()
-    if ((error as { code?: unknown }).code !== 'SQLITE_BUSY') throw error
+    if (!isBusy(error)) throw error
     throw new Error(
       `the store in ${dataDir} is in use by another gateway. Set DATABASE_URL to run several on one store.`,
       { cause: error }
@@ -187,6 +193,11 @@ function opened(path: string): Database.Database {
       code: 'SQLITE_CANTOPEN'
     })
   }
+}
+
+/** Whether another program had the file locked for as long as this one could wait. */
+export function isBusy(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === 'SQLITE_BUSY'
 }
 
 /** Whether an error is SQLite's own (disk full, read-only, locked) and not a defect of the code that called it. */

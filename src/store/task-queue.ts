@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { sourcesOf } from '../jobs/task-states.ts'
 import type { Queries, Store } from './database.ts'
 import { fromRow, type Task, type TaskKind } from './task-row.ts'
+import { VOLATILE } from './volatile.ts'
 
 // Literals, so that the engines see that an index covers them (src/store/migrations.ts).
 export const QUEUED = sql<boolean>`state = 'queued'`
@@ -95,6 +96,7 @@ export function createTaskQueue({ db, changes, engine }: Store) {
         .set({ worker })
         .where('id', 'in', (query) => query.selectFrom('due').select('id'))
         .returningAll()
+        .modifyEnd(VOLATILE)
         .execute()
       return rows.map(fromRow).sort((a, b) => (a.dueAt ?? 0) - (b.dueAt ?? 0))
     },

@@ -10,6 +10,7 @@ import { isAfter, type PageEnd } from './page.ts'
 import { insertPollSample } from './poll-store.ts'
 import { createTaskQueue, IN_FLIGHT, LOOKED_AT, QUEUED } from './task-queue.ts'
 import { fromRow, type NewTask, patchToRow, type Task, type TaskKind, type TaskPatch } from './task-row.ts'
+import { VOLATILE } from './volatile.ts'
 
 export type { ImageTask, NewTask, Task, TaskError, TaskKind, TaskPatch, VideoTask } from './task-row.ts'
 
@@ -156,6 +157,7 @@ export function createTaskStore(store: Store) {
         .where('id', '=', id)
         .where('worker', '=', worker)
         .where(LOOKED_AT)
+        .modifyEnd(VOLATILE)
         .execute()
     },
 
