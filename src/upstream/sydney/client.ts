@@ -8,7 +8,13 @@ import type { ProxySettings, UpstreamHttp } from '../http.ts'
 import { proxyFor } from '../proxy.ts'
 import { withRetries } from '../retry.ts'
 import { createAnswerReducer } from './answer.ts'
-import { ACCESS_TOKEN_QUERY, HUB_HEADERS, LONG_CONTEXT_CHARS, THROTTLED_MAX_S } from './constants.ts'
+import {
+  ACCESS_TOKEN_QUERY,
+  HUB_HEADERS,
+  LONG_CONTEXT_CHARS,
+  THROTTLED_MAX_S,
+  WARM_AFTER_MS
+} from './constants.ts'
 import { createConversation } from './create.ts'
 import { HUB_DEADLINES, type HubDeadlines } from './hub-deadlines.ts'
 import { createHubLines } from './hub-lines.ts'
@@ -79,7 +85,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
     if (!account.configured) throw new UpstreamError('C1')
     const reducer = createAnswerReducer(question.invocationId, onText)
     const url = hubUrl(conversation)
-    let isTakenUp = false
+    let cancelOpening: (() => void) | undefined
     const turn: HubTurn = {
       question: buildQuestion(conversation, question, clock.now()),
       deadlines,
@@ -89,10 +95,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       onRecord(record) {
         const isOver = reducer.take(record)
         if (reducer.hasText) onFirstText()
-        if (!isOver && !isTakenUp) {
-          isTakenUp = true
-          warm.goesOn(url)
-        }
+        cancelOpening ??= clock.timer(WARM_AFTER_MS, () => warm.goesOn(url))
         return isOver
       }
     }
@@ -112,6 +115,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       how = answer.ended ? 'over' : 'well'
       return { ...answer, conversation }
     } finally {
+      cancelOpening?.()
       warm.end(url, how)
     }
   }

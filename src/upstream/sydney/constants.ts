@@ -96,6 +96,11 @@ export const CLOSE_TIMEOUT_MS = 1000
 export const WARM_SOCKETS = 64
 /** Of those, at most this many where no token binds them to a conversation; fewer while fewer turns run at once. */
 export const WARM_SHARED_SOCKETS = 16
+/**
+ * Milliseconds from an answer's first record to the opening of the next socket: an answer that is there by then is not
+ * held up by it. A person's next question takes longer than both.
+ */
+export const WARM_AFTER_MS = 100
 /** Milliseconds that a socket waits for its question. Less than any hub's patience with a client that pings. */
 export const WARM_LIFE_MS = 60_000
 /** Milliseconds before a socket may be closed to make room for another one. */

@@ -168,6 +168,11 @@ export function createWarmSockets({ open, sharedUrl, limits, clock, log }: WarmS
     for (let missing = wanted - of(url).length; missing > 0; missing--) add(url)
   }
 
+  /** After what is being done now, the caller's answer above all. */
+  function fillSoon(url: string): void {
+    setImmediate(() => fill(url))
+  }
+
   function take(url: string): HubSocket | undefined {
     let best: Waiting | undefined
     for (const waiting of of(url)) {
@@ -202,7 +207,7 @@ export function createWarmSockets({ open, sharedUrl, limits, clock, log }: WarmS
           shared.peakAt = clock.now()
         }
         // Not later: the next conversation's turn may come before this one has ended.
-        if (socket !== undefined) fill(url)
+        if (socket !== undefined) fillSoon(url)
       }
       return socket
     },
@@ -213,8 +218,8 @@ export function createWarmSockets({ open, sharedUrl, limits, clock, log }: WarmS
       if (url === sharedUrl) {
         shared.running--
         shared.isWell = how !== 'failed'
-        if (shared.isWell) fill(url)
-      } else if (how === 'well') fill(url)
+        if (shared.isWell) fillSoon(url)
+      } else if (how === 'well') fillSoon(url)
       else for (const waiting of of(url)) discard(waiting)
     },
     empty,
