@@ -214,10 +214,18 @@ t.test('what the upstream takes back is replaced', async (t) => {
 t.test('text is cut between characters, wherever the frames are cut', async (t) => {
   const { sim, url, identity } = await started(t)
   let turns = 0
-  for (const escapeUnicode of [false, true]) {
+  for (const halfCharacters of [false, true]) {
     for (let before = 0; before < 4; before++) {
+      const escapeUnicode = before % 2 === 1
       const answer = `${'x'.repeat(before)}😀𝒳é漢👍🏽${'🦊'.repeat(5)}`
-      sim.set('turn', { answer, charsPerUpdate: 1, updateDelayMs: 0, split: 'every-char', escapeUnicode })
+      sim.set('turn', {
+        answer,
+        charsPerUpdate: 1,
+        halfCharacters,
+        updateDelayMs: 0,
+        split: 'every-char',
+        escapeUnicode
+      })
       const body = { ...identity, prompt: 'Emoji', invocationId: turns++ }
       const response = await post(url, { stream: true, ...body })
       const { events } = await read(response, ({ data }) => {

@@ -125,6 +125,8 @@ export interface TurnBehaviour {
   updateDelayMs: number
   /** Characters (code points) that each update adds; 0: the whole text in one update. */
   charsPerUpdate: number
+  /** Counts UTF-16 units in place of code points, so that an update may end with half a character. */
+  halfCharacters: boolean
   /** A first update that holds nothing but `throttling`. */
   throttlingFirst: boolean
 
@@ -209,6 +211,7 @@ export const sydneyDefaults: SydneyBehaviours = {
     thinkMs: 0,
     updateDelayMs: 2,
     charsPerUpdate: 24,
+    halfCharacters: false,
     throttlingFirst: true,
     split: 'none',
     splitSeed: 1,
@@ -265,6 +268,7 @@ export const sydneyFields: FieldRules<SydneyBehaviours> = {
     thinkMs: 'number',
     updateDelayMs: 'number',
     charsPerUpdate: 'number',
+    halfCharacters: 'boolean',
     throttlingFirst: 'boolean',
     split: { anyOf: ['number', ['none', 'every-char', 'random']] },
     splitSeed: 'number',

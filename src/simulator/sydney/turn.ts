@@ -38,9 +38,13 @@ function endingMoment(behaviour: TurnBehaviour, failed: boolean): Moment {
   return good ? 'after-text' : 'before-text'
 }
 
-/** The text as it grows, cut between code points; each entry repeats the one before. */
-function growth(text: string, charsPerUpdate: number, atLeastTwo: boolean): string[] {
-  const points = Array.from(text)
+/** The text as it grows, cut between code points unless told otherwise; each entry repeats the one before. */
+function growth(
+  text: string,
+  { charsPerUpdate, halfCharacters }: TurnBehaviour,
+  atLeastTwo: boolean
+): string[] {
+  const points = halfCharacters ? text.split('') : Array.from(text)
   const half = Math.ceil(points.length / 2)
   const wanted = charsPerUpdate > 0 ? Math.floor(charsPerUpdate) : points.length
   const step = Math.max(1, atLeastTwo ? Math.min(wanted, half) : wanted)
@@ -100,7 +104,7 @@ export async function playTurn(
   /** Streams the answer; stops in its middle when the turn is to end there. */
   async function stream(): Promise<boolean> {
     const halved = moment === 'mid-text' || behaviour.notJson === 'mid-text' || behaviour.rewrite !== 'none'
-    const stages = growth(plan.text, behaviour.charsPerUpdate, halved)
+    const stages = growth(plan.text, behaviour, halved)
     const middle = Math.ceil(stages.length / 2)
     const last = stages.length - 1
     let prefix = ''
@@ -124,7 +128,7 @@ export async function playTurn(
       const second = { messageId: crypto.randomUUID(), text: '' }
       said.second = second
       const cursor = { j: `$['${second.messageId}'].adaptiveCards[0].body[0].text`, p: -1 }
-      const secondStages = growth(plan.secondText, behaviour.charsPerUpdate, true)
+      const secondStages = growth(plan.secondText, behaviour, true)
       for (const [index, text] of secondStages.entries()) {
         second.text = text
         const withSuggestions = index === secondStages.length - 1 && behaviour.suggestionsOnUpdate
