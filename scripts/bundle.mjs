@@ -24,7 +24,8 @@ const bundle = await rolldown({
 await bundle.write({
   dir: 'dist/bin',
   format: 'esm',
-  cleanDir: true,
+  // A gateway that runs from here goes on after a build: it finds what it loads later under the same names.
+  chunkFileNames: '[name].js',
   sourcemap: true,
   comments: { legal: true },
   // Names stay, so that a stack can be read.

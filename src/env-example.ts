@@ -4,7 +4,7 @@ const WIDTH = 100
 
 const HEADER = `# Settings of bing-gateway, with their defaults. A line that starts with "# NAME=" is at its default.
 # Copy this file to .env, then start with
-#   node --env-file=.env dist/src/cli.js serve
+#   node --env-file=.env dist/bin/bing-gateway.js serve
 # or name it as the env_file of the container. Written by "npm run env-example".
 `
 

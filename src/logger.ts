@@ -1,6 +1,6 @@
 import { type DestinationStream, type Logger, pino } from 'pino'
 
-/** Header and field names whose values never reach a log line, wherever an object with them is logged. */
+/** Header and field names whose values never reach a log line, wherever a plain object with them is logged. */
 const SECRET_KEYS: ReadonlySet<string> = new Set([
   'authorization',
   'cookie',
@@ -21,11 +21,12 @@ const SECRET_KEYS: ReadonlySet<string> = new Set([
 const SECRET_DEPTH = 4
 
 /**
- * Lines are written together: a write for each of them would take longer than the requests that they are about. Nothing
- * but SIGKILL loses a line, and then those of this time, in milliseconds.
+ * Lines are written together: a write for each of them would take longer than the requests that they are about. A process
+ * that is killed loses those of this time, in milliseconds; one that ends by itself calls `flushed` first.
  */
 const FLUSH_MS = 50
 const FLUSH_BYTES = 8_192
+const FLUSH_TIMEOUT_MS = 1000
 
 export interface LoggerSettings {
   level: string
@@ -46,6 +47,18 @@ export function createLogger({ level, destination, pretty = false }: LoggerSetti
   if (pretty)
     return pino({ ...options, transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } } })
   return pino(options, pino.destination({ sync: false, minLength: FLUSH_BYTES, periodicFlush: FLUSH_MS }))
+}
+
+/** Resolves when what was logged has been written, or after a second: whoever reads it may have stopped reading. */
+export async function flushed(logger: Logger): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([
+    new Promise<void>((resolve) => logger.flush(() => resolve())),
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, FLUSH_TIMEOUT_MS)
+    })
+  ])
+  clearTimeout(timer)
 }
 
 /**

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { DRAIN_MS } from '../plugins/core/lifecycle.ts'
 import { type AppDependencies, buildApp } from './app.ts'
 import type { Config } from './config.ts'
-import { createLogger } from './logger.ts'
+import { createLogger, flushed } from './logger.ts'
 import { isStoreFault } from './store/database.ts'
 
 /** How long closing may take after the running requests have ended, or have been told to, before the process ends anyway. */
@@ -65,6 +65,7 @@ export async function serve(config: Config, unused: readonly string[] = []): Pro
     server = await startServer(config, { logger })
   } catch (error) {
     process.stderr.write(`bing-gateway cannot start: ${startProblem(error, config)}\n`)
+    await flushed(logger)
     process.exit(1)
   }
 
@@ -77,8 +78,9 @@ export async function serve(config: Config, unused: readonly string[] = []): Pro
       server
         .stop()
         .catch((error) => logger.error({ err: error }, 'stopping failed'))
-        .finally(() => {
+        .finally(async () => {
           logger.info('stopped')
+          await flushed(logger)
           process.exit(0)
         })
       // Running requests get their time first, submits under way get theirs after that.

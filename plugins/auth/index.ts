@@ -85,13 +85,15 @@ export default fp(
         request.caller = caller
         done()
       }
+      let caller: Caller | Promise<Caller>
       try {
-        const caller = identification.callerOf(request, reply)
-        if (caller instanceof Promise) caller.then(known, done)
-        else known(caller)
+        caller = identification.callerOf(request, reply)
       } catch (error) {
         done(error as Error)
+        return
       }
+      if (caller instanceof Promise) caller.then(known, done)
+      else known(caller)
     })
     fastify.decorate('callerFor', async (request, userId) => {
       request.caller = await identification.callerFor(request, userId)

@@ -100,7 +100,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         caller: caller.userId,
         onRepeat: (error: Error, attempt: number) => log.warn({ err: error, attempt }, 'turn repeated')
       }
-      if (body.stream || prefersEvents(request.headers.accept)) {
+      if (body.stream ?? prefersEvents(request.headers.accept)) {
         return streamTurn(reply, {
           clock,
           stopping: lifecycle.stopping,

@@ -61,7 +61,7 @@ const ENDS: Readonly<Record<string, 'full' | 'expired'>> = {
   S4: 'expired'
 }
 /** After these, as after a hang-up, the upstream may have counted a turn that nobody was answered. */
-const UNDECIDED: readonly string[] = ['W8', 'W10']
+const UNDECIDED: readonly string[] = ['W8', 'W10', 'W11', 'W12']
 
 /** Rules of conversations that hold for every caller: who may ask, in which order, and what a repeat means. */
 export function createChatService(settings: ChatServiceSettings) {

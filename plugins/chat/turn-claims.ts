@@ -136,9 +136,11 @@ export function createTurnClaims({ store, worker, clock, log }: TurnClaimsSettin
     let ended = false
     try {
       return await run({
-        conversation,
+        // The store may not know yet of a doubt that could not be noted.
+        conversation: { ...conversation, inDoubt: conversation.inDoubt || inDoubt.has(conversationId) },
         async moveUpstream(upstream) {
           if (!(await store.moveUpstream(claim, upstream, clock.now()))) throw takenOver()
+          inDoubt.delete(conversationId)
         },
         async answer(answered) {
           const kept = await keep(claim, answered).catch((error) => {

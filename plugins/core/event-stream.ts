@@ -4,8 +4,12 @@ import type { Clock } from '../../src/clock.ts'
 
 /** Proxies and clients drop connections on which nothing is heard for long; in milliseconds. */
 export const HEARTBEAT_MS = 15_000
-/** How long a reader may take nothing at all of what is left of a stream that has ended; in milliseconds. */
+/**
+ * How long a reader gets for what is left of a stream that has ended, in milliseconds, and for each byte of it. What has
+ * been taken is seen only write by write, so that silence alone would not tell a slow reader from one who is gone.
+ */
 const STALLED_MS = 15_000
+const SLOWEST_BYTES_PER_MS = 8
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -70,7 +74,7 @@ export function createEventStream(reply: FastifyReply, clock: Clock): EventStrea
   }
 
   function cutOffWhenStalled(leftBefore: number): void {
-    stopTimer = clock.timer(STALLED_MS, () => {
+    stopTimer = clock.timer(STALLED_MS + leftBefore / SLOWEST_BYTES_PER_MS, () => {
       const left = unsentBytes()
       if (left < leftBefore) cutOffWhenStalled(left)
       else raw.destroy()

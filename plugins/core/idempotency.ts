@@ -155,7 +155,6 @@ export default fp(
         const bodyHash = fingerprint(request)
         const id = sha256(JSON.stringify([work.owner, request.routeOptions.url, key]))
         const seal = createSeal(secret, key, id)
-        const signal = AbortSignal.any([work.signal, lifecycle.stopping])
         for (;;) {
           const mine = { worker: worker.id, createdAt: clock.now() }
           held.set(id, (held.get(id) ?? 0) + 1)
@@ -173,7 +172,7 @@ export default fp(
           if (use.response !== null) return send(replayed(reply), JSON.parse(seal.open(use.response)))
           if (use.task_id !== null)
             return send(replayed(reply), await run({ id, seal }, work, reply, use.task_id))
-          await changed(use, signal)
+          await changed(use, AbortSignal.any([work.signal, lifecycle.stopping]))
         }
       }
     )

@@ -18,6 +18,7 @@ import {
   CreateVideoRequestSchema,
   CreateVideoResponseSchema
 } from '../../schemas/video.ts'
+import { followSignals } from '../../src/follow-signals.ts'
 import { fromTaskError } from '../../src/jobs/task-errors.ts'
 import { isTerminal } from '../../src/jobs/task-states.ts'
 import { isStoreFault } from '../../src/store/database.ts'
@@ -59,7 +60,8 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
      * @throws {GatewayError} what the submit failed with
      */
     async submitted(id: string, begun: Task | undefined, gone: AbortSignal): Promise<Task> {
-      const signal = AbortSignal.any([gone, lifecycle.stopping])
+      const end = new AbortController()
+      const unfollow = followSignals(end, [gone, lifecycle.stopping])
       let seen: Task
       try {
         await taskRunner.step()
@@ -71,7 +73,7 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
             : await taskRunner.waitFor(
                 id,
                 ({ state, refusals }) => state !== 'submitting' && (state !== 'queued' || refusals > 0),
-                signal
+                end.signal
               )
       } catch (error) {
         if (gone.aborted) throw gone.reason
@@ -80,6 +82,8 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
           taskRunner.kick()
         }
         return begun ?? present(id)
+      } finally {
+        unfollow()
       }
       // A paused or failed one that Bing has accepted is a task to ask for.
       if (seen.error !== null && seen.upstreamId === null) throw fromTaskError(seen.error)

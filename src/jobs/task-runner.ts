@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { followSignals } from '../follow-signals.ts'
 import { type Changes, waitForRow } from '../store/changes.ts'
 import type { Task, TaskKind } from '../store/task-store.ts'
 import { UpstreamError } from '../upstream/failures.ts'
@@ -83,9 +84,12 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
 
   async function look(task: Task): Promise<void> {
     const end = endOf(task)
+    const stop = new AbortController()
+    const unfollow = followSignals(stop, [end.signal, lookStop.signal])
     try {
-      await lookAtTask(context, task, AbortSignal.any([end.signal, lookStop.signal]))
+      await lookAtTask(context, task, stop.signal)
     } finally {
+      unfollow()
       end.clear()
     }
   }

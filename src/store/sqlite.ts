@@ -86,7 +86,13 @@ const MOST_KEPT = 200
  */
 function lockingFirst(database: Database.Database): SqliteDatabase {
   const kept = new Map<string, SqliteStatement>()
-  const take = () => {
+  let isDurable = true
+  /** @param durable whether the commit waits for the disk */
+  const take = (durable = true) => {
+    if (durable !== isDurable) {
+      database.exec(`pragma synchronous = ${durable ? 'full' : 'normal'}`)
+      isDurable = durable
+    }
     database.exec('begin immediate')
   }
   function prepared(sql: string): SqliteStatement {
@@ -111,10 +117,10 @@ function lockingFirst(database: Database.Database): SqliteDatabase {
   function guarded(sql: string): SqliteStatement {
     const statement = database.prepare(sql) as unknown as SqliteStatement
     const { reader } = statement
-    const write = isVolatile(sql) ? writtenSoon : written
+    const durable = !isVolatile(sql)
     const stepped = NO_WRITE.test(sql)
       ? <T>(step: () => T) => run(sql, step)
-      : <T>(step: () => T) => run(sql, () => write(step))
+      : <T>(step: () => T) => run(sql, () => written(step, durable))
     return {
       reader,
       run: (parameters) => stepped(() => statement.run(parameters)),
@@ -123,18 +129,9 @@ function lockingFirst(database: Database.Database): SqliteDatabase {
     }
   }
   /** In a transaction it is as durable as that. */
-  function writtenSoon<T>(write: () => T): T {
+  function written<T>(write: () => T, durable: boolean): T {
     if (database.inTransaction) return write()
-    database.exec('pragma synchronous = normal')
-    try {
-      return written(write)
-    } finally {
-      database.exec('pragma synchronous = full')
-    }
-  }
-  function written<T>(write: () => T): T {
-    if (database.inTransaction) return write()
-    take()
+    take(durable)
     try {
       const result = write()
       database.exec('commit')

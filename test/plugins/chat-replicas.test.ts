@@ -141,7 +141,8 @@ t.test('whose turn was taken over stores nothing', async (t) => {
 })
 
 t.test('a claim under which nothing runs is found', async (t) => {
-  const { a, b } = await replicas(t, { speed: 20 })
+  // Fast enough to wait for, and too slow to come between two statements.
+  const { a, b } = await replicas(t, { speed: 2 })
   const identity = await a.conversation()
   const ask = asker(identity)
   const leftOver = () =>
@@ -199,6 +200,26 @@ t.test('SQLite can not be written when an answer comes', async (t) => {
     t.strictSame(outcome(await ask(after, 'Hi', 0)), [200, 'true'], how)
     t.equal(sim.counts['sydney.questions'], 1)
   }
+})
+
+t.test('SQLite can not be written when a first turn is broken off', async (t) => {
+  const gateway = await startGateway(t, { config: { CHAT_TIMEOUT_MS: 500 } })
+  const { sim } = gateway
+  const ask = asker(await gateway.conversation())
+  sim.enqueue('turn', { thinkMs: 60_000 })
+  const asked = ask(gateway, 'Hi', 0)
+  await until(() => sim.counts['sydney.questions'] === 1)
+  const other = new Database(join(gateway.dir, 'bing-gateway.sqlite'))
+  other.exec('BEGIN IMMEDIATE')
+  t.strictSame(outcome(await asked), [504, 'timeout'])
+  other.exec('ROLLBACK')
+  other.close()
+  t.equal((await ask(gateway, 'Hi', 0)).status, 200)
+  t.equal(
+    sim.counts['sydney.create'],
+    2,
+    'a session is not begun twice, though the store did not hear of the first'
+  )
 })
 
 t.test('the disk is full when an answer comes', async (t) => {

@@ -86,6 +86,8 @@ export interface UpgradeBehaviour extends HttpFaults {
   /** Milliseconds after the handshake without a question, after which the hub gives the socket up; 0: never. */
   idleMs: number
   idleEnd: (typeof GIVE_UPS)[number]
+  /** Whether WebSocket pings are answered, as RFC 6455 wants it. */
+  pongs: boolean
   /** Gives the socket up just when the question is under way, so that it never sees it. */
   questionEnd: 'none' | (typeof GIVE_UPS)[number]
 }
@@ -195,7 +197,14 @@ export const sydneyDefaults: SydneyBehaviours = {
     conversationTtlMs: 6 * HOUR_MS,
     tokenTtlMs: HOUR_MS
   },
-  upgrade: { handshake: 'answer', handshakeDelayMs: 0, idleMs: 0, idleEnd: 'close', questionEnd: 'none' },
+  upgrade: {
+    handshake: 'answer',
+    handshakeDelayMs: 0,
+    idleMs: 0,
+    idleEnd: 'close',
+    pongs: true,
+    questionEnd: 'none'
+  },
   turn: {
     search: 'auto',
     sources: 2,
@@ -250,6 +259,7 @@ export const sydneyFields: FieldRules<SydneyBehaviours> = {
     handshakeDelayMs: 'number',
     idleMs: 'number',
     idleEnd: GIVE_UPS,
+    pongs: 'boolean',
     questionEnd: ['none', ...GIVE_UPS]
   },
   turn: {

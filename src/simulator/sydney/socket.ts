@@ -229,7 +229,7 @@ export function serveSocket({ frame, conversations, client, token, behaviour, co
   })
   client.on('ping', (data) => {
     frame.count('sydney.probes')
-    if (!deaf) client.pong(data)
+    if (!deaf && behaviour.pongs) client.pong(data)
   })
   client.on('close', () => {
     endIdle()

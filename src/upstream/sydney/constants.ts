@@ -105,6 +105,8 @@ export const WARM_AFTER_MS = 100
 export const WARM_LIFE_MS = 60_000
 /** Milliseconds before a socket may be closed to make room for another one. */
 export const WARM_SETTLED_MS = 5000
+/** Milliseconds after which an opening counts as stuck: a turn that comes then does not wait for it. */
+export const WARM_OPENING_MS = 2000
 /** Milliseconds without further attempts after one in the background failed; doubles up to the second number. */
 export const WARM_BACKOFF_MS = [1000, 60_000] as const
 /** Milliseconds between WebSocket pings on waiting sockets. RFC 6455 section 5.5.2: the peer must answer with a pong. */

@@ -45,6 +45,8 @@ export interface HubListener {
 export interface HubSocket {
   /** Handshaken, and the hub has not left. */
   readonly isReady: boolean
+  /** It was handshaken and is ending: the close is under way, and nothing can be asked any more. */
+  readonly isEnding: boolean
   /** When the hub last sent anything, or the opening began: milliseconds since the epoch, real time. */
   readonly lastSignAt: number
   /** Whether the hub has answered a WebSocket ping yet, so that a missing answer means something. */
@@ -231,6 +233,9 @@ export function openHubSocket(settings: HubSocketSettings, first: HubListener): 
     get isReady() {
       return stage === 'ready' && ws.readyState === WebSocket.OPEN
     },
+    get isEnding() {
+      return stage === 'over' || (stage === 'ready' && ws.readyState !== WebSocket.OPEN)
+    },
     get lastSignAt() {
       return lastSignAt
     },
@@ -239,6 +244,10 @@ export function openHubSocket(settings: HubSocketSettings, first: HubListener): 
     },
     listen(next) {
       listener = next
+      // Who has never answered a ping may be one that answers none: its silence is judged by the turn's own deadlines.
+      if (answersProbes) return
+      clearTimeout(silence)
+      silence = undefined
     },
     send,
     probe(onAnswer) {

@@ -123,6 +123,7 @@ export function runHubTurn(socket: HubSocket, turn: HubTurn): Promise<HubEnd> {
       })
     }
 
+    if (socket.isEnding) return reject(new StaleSocket(false))
     signal.addEventListener('abort', onAbort)
     socket.listen({ onReady: ask, onRecord, onOver })
     // What the hub sent meanwhile, a close frame perhaps, is read before the question is written.

@@ -6,6 +6,7 @@ import {
   SILENCE_LIMIT_MS,
   WARM_BACKOFF_MS,
   WARM_LIFE_MS,
+  WARM_OPENING_MS,
   WARM_SETTLED_MS,
   WARM_SHARED_SOCKETS,
   WARM_SOCKETS
@@ -22,6 +23,8 @@ export interface WarmLimits {
   lifeMs: number
   /** How long one is left alone before it may be closed to make room. */
   settledMs: number
+  /** How long one may take to open before a turn would rather open another. */
+  openingMs: number
   /** Between WebSocket pings on those that wait; real time. */
   probeEveryMs: number
   /** Silence of the hub after which one is not used any more; real time. */
@@ -33,6 +36,7 @@ export const WARM_LIMITS: WarmLimits = {
   shared: WARM_SHARED_SOCKETS,
   lifeMs: WARM_LIFE_MS,
   settledMs: WARM_SETTLED_MS,
+  openingMs: WARM_OPENING_MS,
   probeEveryMs: PROBE_INTERVAL_MS,
   silenceMs: SILENCE_LIMIT_MS
 }
@@ -99,7 +103,11 @@ export function createWarmSockets({ open, sharedUrl, limits, clock, log }: WarmS
     remove(waiting)
     waiting.socket.leave()
   }
-  const of = (url: string) => [...pool].filter((waiting) => waiting.url === url)
+  /** Those of one URL. One that the hub is closing is as good as gone, though its end takes a round trip. */
+  function of(url: string): Waiting[] {
+    for (const waiting of pool) if (waiting.socket.isEnding) remove(waiting)
+    return [...pool].filter((waiting) => waiting.url === url)
+  }
 
   /** @returns whether there is a place for one more */
   function makeRoom(): boolean {
@@ -177,7 +185,8 @@ export function createWarmSockets({ open, sharedUrl, limits, clock, log }: WarmS
     let best: Waiting | undefined
     for (const waiting of of(url)) {
       const { socket } = waiting
-      if (Date.now() - socket.lastSignAt > limits.silenceMs) {
+      const isStuck = !socket.isReady && clock.now() - waiting.openedAt > limits.openingMs
+      if (isStuck || Date.now() - socket.lastSignAt > limits.silenceMs) {
         remove(waiting)
         socket.drop()
       } else if (

@@ -417,6 +417,45 @@ t.test('a socket that breaks in the moment of the question costs a new connectio
   t.strictSame(sim.violations, [])
 })
 
+t.test('a socket that the hub is just closing is not asked', async (t) => {
+  const sim = await startSimulator()
+  t.teardown(() => sim.close())
+  const link = await startSlowLink({ target: { host: '127.0.0.1', port: sim.port }, oneWayMs: 150 })
+  t.teardown(() => link.close())
+  const { create, ask, count } = await rig(t, { sim, link })
+  sim.enqueue('upgrade', { idleMs: 20, idleEnd: 'close' })
+  const conversation = await create()
+  await until(() => count('sydney.given-up') === 1)
+  // The close frame is here, and the end of the connection a round trip away.
+  await new Promise((resolve) => setTimeout(resolve, 250))
+  const { message, row, repeats } = await ask(conversation)
+  t.strictSame([row, repeats], [undefined, []])
+  t.match(message, /42/)
+  t.equal(count('sydney.questions'), 1)
+})
+
+t.test('a hub that answers no pings is asked once, however long it thinks', async (t) => {
+  const { sim, create, ask, seen, count } = await rig(t, { deadlines: { probeMs: 100 } })
+  sim.set('upgrade', { pongs: false })
+  sim.enqueue('turn', { thinkMs: 400 })
+  const conversation = await create()
+  await until(() => count('sydney.probes') === 1)
+  const { message, repeats } = await ask(conversation)
+  t.match(message, /42/)
+  t.strictSame([repeats, seen().questions], [[], 1])
+  t.strictSame(sim.violations, [])
+})
+
+t.test('a turn does not wait for an opening that is stuck', async (t) => {
+  const { sim, create, ask, slept } = await rig(t, { warm: { openingMs: 50 } })
+  sim.enqueue('upgrade', { handshake: 'silent' })
+  const conversation = await create()
+  await settle()
+  const { message, repeats } = await ask(conversation)
+  t.match(message, /42/)
+  t.strictSame([repeats, slept], [[], []])
+})
+
 t.test('a hub that has fallen silent is noticed by its missing pong', async (t) => {
   const { sim, create, ask, seen, count } = await rig(t, {
     warm: { probeEveryMs: 50 },
