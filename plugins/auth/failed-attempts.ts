@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js'
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import type { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 
 export interface FailedAttemptsSettings {
   /** Failures that an address may have in a window. */
@@ -16,7 +16,14 @@ const SETTINGS: FailedAttemptsSettings = { allowed: 30, windowSeconds: 60, maxAd
  * hopeless, and nothing that the store would have to bear under an attack.
  */
 export function createFailedAttempts({ allowed, windowSeconds, maxAddresses } = SETTINGS) {
-  const limiter = new RateLimiterMemory({ points: allowed, duration: windowSeconds })
+  /** Loaded with the first failure: it brings a limiter for every database there is. */
+  let limiter: RateLimiterMemory | undefined
+  let loading: Promise<RateLimiterMemory> | undefined
+  async function load(): Promise<RateLimiterMemory> {
+    const { RateLimiterMemory } = await import('rate-limiter-flexible')
+    limiter = new RateLimiterMemory({ points: allowed, duration: windowSeconds })
+    return limiter
+  }
   /** Whoever has failed, the one who failed longest ago first. The limiter itself would remember any number. */
   const known = new Set<string>()
 
@@ -29,12 +36,14 @@ export function createFailedAttempts({ allowed, windowSeconds, maxAddresses } = 
     /** Whole seconds for which nothing but a valid key is taken from this address; 0: none. */
     async waitOf(address: string | undefined): Promise<number> {
       if (known.size === 0) return 0
-      const record = await limiter.get(networkOf(address))
-      return record === null || record.remainingPoints > 0 ? 0 : seconds(record)
+      const record = await limiter?.get(networkOf(address))
+      return record === null || record === undefined || record.remainingPoints > 0 ? 0 : seconds(record)
     },
 
     /** Counts a failure. @returns the seconds to wait when the address has had too many before this one; else 0 */
     async count(address: string | undefined): Promise<number> {
+      loading ??= load()
+      const limiter = await loading
       const network = networkOf(address)
       known.delete(network)
       known.add(network)
@@ -47,14 +56,14 @@ export function createFailedAttempts({ allowed, windowSeconds, maxAddresses } = 
         await limiter.consume(network)
         return 0
       } catch (rejection) {
-        if (rejection instanceof RateLimiterRes) return seconds(rejection)
-        throw rejection
+        if (rejection instanceof Error) throw rejection
+        return seconds(rejection as RateLimiterRes)
       }
     },
 
     /** Forgets all failures: somebody who was refused may be right by now. */
     forget(): void {
-      for (const network of known) void limiter.delete(network)
+      for (const network of known) void limiter?.delete(network)
       known.clear()
     }
   }

@@ -14,15 +14,19 @@ import fp from 'fastify-plugin'
 export default fp(
   async (fastify) => {
     const options = { useDefaults: true, removeAdditional: false, allErrors: false, strict: false } as const
-    const strict = new Ajv({ ...options, coerceTypes: false })
-    const converting = new Ajv({ ...options, coerceTypes: 'array' })
-    for (const ajv of [strict, converting]) addFormats.default(ajv)
+    const ajvs = once(() => {
+      const strict = new Ajv({ ...options, coerceTypes: false })
+      const converting = new Ajv({ ...options, coerceTypes: 'array' })
+      for (const ajv of [strict, converting]) addFormats.default(ajv)
+      return { strict, converting }
+    })
     const known = new Set<string>()
 
     const validatorOf =
       (scope: FastifyInstance): FastifySchemaCompiler<unknown> =>
       ({ schema, httpPart }) => {
         const compile = () => {
+          const { strict, converting } = ajvs()
           for (const [id, shared] of Object.entries(scope.getSchemas())) {
             if (known.has(id)) continue
             known.add(id)
@@ -62,3 +66,11 @@ export default fp(
   },
   { name: 'validation' }
 )
+
+function once<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
