@@ -166,15 +166,16 @@ t.test('a changed whitelist changes limits without a restart', async (t) => {
   )
   writeFileSync(gateway.whitelistFile, 'alice images=3/d\n')
   t.ok(await until(async () => (await image(gateway, as('alice'))).status === 202), 'more')
-  t.equal(
+  // A second or more may have passed.
+  t.match(
     limitOf(await gateway.post('/create/image', {}, as('alice'))),
-    '"images";r=1;t=86400',
+    /^"images";r=1;t=86[34]\d\d$/,
     'what was used counts'
   )
   writeFileSync(gateway.whitelistFile, 'alice images=1/h\n')
   t.ok(
-    await until(
-      async () => limitOf(await gateway.post('/create/image', {}, as('alice'))) === '"images";r=1;t=3600'
+    await until(async () =>
+      /^"images";r=1;t=3[56]\d\d$/.test(String(limitOf(await gateway.post('/create/image', {}, as('alice')))))
     ),
     'a shorter window begins anew'
   )

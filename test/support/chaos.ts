@@ -127,7 +127,8 @@ export async function runChaos(
   t.strictSame(callers.unexpected, [])
   t.strictSame(sim.violations, [])
   for (const [name, n] of Object.entries(counts)) if (/^[A-Z]{4}/.test(name)) t.equal(n, 0, name)
-  t.ok(counts['turns answered'] > 0 && counts['creations acknowledged'] > 0)
+  // A few rounds may all be over before anything was answered.
+  if (rounds > 5) t.ok(counts['turns answered'] > 0 && counts['creations acknowledged'] > 0)
   t.equal(await gateway.end('SIGTERM'), 0)
   if (engine === 'sqlite') {
     const database = new Database(join(dir, 'data', 'bing-gateway.sqlite'))
