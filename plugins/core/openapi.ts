@@ -71,17 +71,23 @@ export default fp(
       transformObject: (document) =>
         completeDocument((document as { openapiObject: OpenApiDocument }).openapiObject) as object
     })
-    await fastify.register(swaggerUi, {
-      routePrefix: '/docs',
-      staticCSP: docsPolicy(fastify.config.PUBLIC_URL),
-      theme: { title: 'bing-gateway API' },
-      // Without the bar on top, which is there for opening other documents.
-      uiConfig: {
-        layout: 'BaseLayout',
-        tryItOutEnabled: true,
-        displayRequestDuration: true,
-        persistAuthorization: true
-      }
+    await fastify.register(async (pages) => {
+      pages.addHook('onRoute', (route) => {
+        // Its policy is set by the plugin itself.
+        route.config = { ...route.config, helmet: DOCS_HEADERS }
+      })
+      await pages.register(swaggerUi, {
+        routePrefix: '/docs',
+        staticCSP: docsPolicy(fastify.config.PUBLIC_URL),
+        theme: { title: 'bing-gateway API' },
+        // Without the bar on top, which is there for opening other documents.
+        uiConfig: {
+          layout: 'BaseLayout',
+          tryItOutEnabled: true,
+          displayRequestDuration: true,
+          persistAuthorization: true
+        }
+      })
     })
 
     let yaml: string | undefined
@@ -93,6 +99,8 @@ export default fp(
   },
   { name: 'openapi', dependencies: ['config'] }
 )
+
+const DOCS_HEADERS = { contentSecurityPolicy: false }
 
 /**
  * What Swagger UI may load and ask. Its bundle puts a style element into the page, and its own default policy asks for

@@ -3,29 +3,41 @@ import helmet, { type HelmetOptions } from 'helmet'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Helmet's settings of a page that needs others than the common ones. */
+    /** The route shows a page: it gets all of helmet's headers, with these settings. */
     helmet?: HelmetOptions
   }
 }
 
+const HSTS = 'max-age=31536000; includeSubDomains'
+
 /**
- * Helmet's headers on every answer. They are the same each time, so they are made once: composed for each request, as
- * @fastify/helmet does it, they take a tenth of the time of a small one.
+ * Helmet's headers, made once: composed for each request, as @fastify/helmet does it, they take a tenth of the time of a
+ * small one. Pages get all of them. Data gets what OWASP's REST Security Cheat Sheet asks of it, should a browser open it
+ * as a page: twelve headers more are a third of what a small answer costs.
  */
 export default fp(
   async (fastify) => {
-    const common = headersOf({ contentSecurityPolicy: { directives: { 'upgrade-insecure-requests': null } } })
-    const special = new Map<HelmetOptions, Record<string, string>>()
-    fastify.addHook('onRoute', ({ config }) => {
-      if (config?.helmet !== undefined) special.set(config.helmet, headersOf(config.helmet))
-    })
+    const data: Record<string, string> = {
+      'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff'
+    }
+    // Browsers ignore it over plain http (RFC 6797 section 8.1).
+    if (fastify.config.PUBLIC_URL?.startsWith('https:')) data['strict-transport-security'] = HSTS
+    const pages = new Map<HelmetOptions, Record<string, string>>()
+    function pageHeaders(settings: HelmetOptions): Record<string, string> {
+      const known = pages.get(settings)
+      if (known !== undefined) return known
+      const made = headersOf(settings)
+      pages.set(settings, made)
+      return made
+    }
     fastify.addHook('onRequest', (request, reply, done) => {
       const { helmet } = request.routeOptions.config
-      reply.headers((helmet && special.get(helmet)) ?? common)
+      reply.headers(helmet === undefined ? data : pageHeaders(helmet))
       done()
     })
   },
-  { name: 'security-headers' }
+  { name: 'security-headers', dependencies: ['config'] }
 )
 
 function headersOf(options: HelmetOptions): Record<string, string> {

@@ -1,13 +1,13 @@
 import type { MediaItem } from '../../schemas/media.ts'
 import type { TaskView } from '../../schemas/task.ts'
 import { isTerminal, publicStatus } from '../../src/jobs/task-states.ts'
-import type { Task } from '../../src/store/task-store.ts'
+import type { ShownTask } from '../../src/store/task-row.ts'
 
 /**
  * A task as callers see it, with seed B's fields.
  * @param media the gateway's copies, with signed URLs
  */
-export function toTaskView(task: Task, media: readonly MediaItem[] = []): TaskView {
+export function toTaskView(task: ShownTask, media: readonly MediaItem[] = []): TaskView {
   // A paused task keeps the reason for its pause; to the caller it is still processing.
   const error = isTerminal(task.state) ? task.error : null
   return {

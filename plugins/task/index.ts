@@ -14,6 +14,7 @@ import {
   type TaskView
 } from '../../schemas/task.ts'
 import { isTerminal, publicStatus, taskStates } from '../../src/jobs/task-states.ts'
+import type { ShownTask } from '../../src/store/task-row.ts'
 import type { Task } from '../../src/store/task-store.ts'
 import { baseUrlOf } from '../core/base-url.ts'
 import { taskUnknown } from '../core/creations.ts'
@@ -33,7 +34,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     return task
   }
 
-  async function viewOf(task: Task, request: FastifyRequest): Promise<TaskView> {
+  async function viewOf(task: ShownTask, request: FastifyRequest): Promise<TaskView> {
     const copies = task.state === 'completed' ? await media.views([task.id], baseUrlOf(request)) : undefined
     return toTaskView(task, copies?.get(task.id))
   }
@@ -89,7 +90,8 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     },
     async (request, reply) => {
       const prefer = { ...preferences(request), respondAsync: false }
-      let task = await own(request.params.taskId, request)
+      let task = await store.tasks.shown(request.params.taskId)
+      if (task === undefined || task.owner !== request.caller.userId) throw taskUnknown()
       if (prefer.waitMs !== undefined) {
         reply.headers(applied(prefer))
         task = await creations.waitFor(

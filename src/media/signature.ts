@@ -4,6 +4,8 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 const LIFETIME_S = 24 * 3600
 /** URLs change with the hour only, so that a page that asks again finds its pictures in the browser's cache. */
 const STEP_S = 3600
+/** Signed queries that are remembered. */
+const MOST_SIGNED = 1000
 
 /**
  * Signatures that stand for the owner's identity in the URL of a media copy: HMAC-SHA256 over its id and the time at
@@ -18,13 +20,25 @@ export interface MediaSignatures {
 
 /** @param secret the same in all gateways that serve these media */
 export function createMediaSignatures(secret: Buffer): MediaSignatures {
+  /** Queries of this hour, by id: whoever waits for a page's pictures asks for the same ones again and again. */
+  const signed = new Map<string, string>()
+  let signedFor = ''
+
   const sign = (id: string, exp: string) =>
     createHmac('sha256', secret).update(`media\n${id}\n${exp}`).digest('base64url')
 
   return {
     query(id, now) {
       const exp = String(Math.floor(now / 1000 / STEP_S) * STEP_S + LIFETIME_S)
-      return `exp=${exp}&sig=${sign(id, exp)}`
+      if (exp !== signedFor || signed.size >= MOST_SIGNED) {
+        signed.clear()
+        signedFor = exp
+      }
+      const known = signed.get(id)
+      if (known !== undefined) return known
+      const query = `exp=${exp}&sig=${sign(id, exp)}`
+      signed.set(id, query)
+      return query
     },
     holds(id, { exp, sig }, now) {
       if (exp === undefined || sig === undefined || !/^\d{1,12}$/.test(exp)) return false

@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Answer, Tone, UpstreamConversation } from '../upstream/chat-client.ts'
 import type { Queries, Store } from './database.ts'
+import { ONE_ROW } from './one-row.ts'
 import { isAfter, type PageEnd } from './page.ts'
 import type { ConversationRow, TurnRow } from './schema.ts'
 import { VOLATILE } from './volatile.ts'
@@ -90,7 +91,12 @@ export function createConversationStore({ db }: Store) {
     async get(id: string): Promise<Conversation | undefined> {
       // PostgreSQL takes no text with NUL; nothing has such an id.
       if (id.includes('\0')) return undefined
-      const row = await db.selectFrom('conversations').selectAll().where('id', '=', id).executeTakeFirst()
+      const row = await db
+        .selectFrom('conversations')
+        .selectAll()
+        .where('id', '=', id)
+        .modifyEnd(ONE_ROW)
+        .executeTakeFirst()
       return row === undefined ? undefined : fromRow(row)
     },
 

@@ -14,6 +14,9 @@ export interface NewMedia {
   sha256: string
 }
 
+/** What a list of copies says of each. */
+export type ShownMedia = Pick<MediaRow, 'id' | 'task_id' | 'content_type' | 'width' | 'height'>
+
 export function mediaRow(
   media: NewMedia,
   task: Pick<TaskRow, 'id' | 'owner' | 'completed_at' | 'created_at'>
@@ -42,17 +45,17 @@ export function createMediaStore({ db }: Store) {
       return db.selectFrom('media').selectAll().where('id', '=', id).executeTakeFirst()
     },
 
-    /** @returns the tasks that have copies, with these in the result's order */
-    async ofTasks(taskIds: readonly string[]): Promise<Map<string, MediaRow[]>> {
+    /** @returns the tasks that have copies, with what is shown of these, in the result's order */
+    async ofTasks(taskIds: readonly string[]): Promise<Map<string, ShownMedia[]>> {
       if (taskIds.length === 0) return new Map()
       const rows = await db
         .selectFrom('media')
-        .selectAll()
+        .select(['id', 'task_id', 'content_type', 'width', 'height'])
         .where('task_id', 'in', taskIds)
         .orderBy('task_id')
         .orderBy('position')
         .execute()
-      const found = new Map<string, MediaRow[]>()
+      const found = new Map<string, ShownMedia[]>()
       for (const row of rows) {
         const others = found.get(row.task_id)
         if (others === undefined) found.set(row.task_id, [row])

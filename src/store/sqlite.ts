@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Dialect, SqliteAdapter, type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
 import Database from 'libsql'
+import { isOneRow } from './one-row.ts'
 import { isVolatile } from './volatile.ts'
 
 /**
@@ -115,16 +116,24 @@ function lockingFirst(database: Database.Database): SqliteDatabase {
     }
   }
   function guarded(sql: string): SqliteStatement {
-    const statement = database.prepare(sql) as unknown as SqliteStatement
+    const statement = database.prepare(sql) as unknown as SqliteStatement & {
+      get(parameters: readonly unknown[]): unknown
+    }
     const { reader } = statement
     const durable = !isVolatile(sql)
+    const read = isOneRow(sql)
+      ? (parameters: readonly unknown[]) => {
+          const row: unknown = statement.get(parameters)
+          return row === undefined ? [] : [row]
+        }
+      : (parameters: readonly unknown[]) => statement.all(parameters)
     const stepped = NO_WRITE.test(sql)
       ? <T>(step: () => T) => run(sql, step)
       : <T>(step: () => T) => run(sql, () => written(step, durable))
     return {
       reader,
       run: (parameters) => stepped(() => statement.run(parameters)),
-      all: (parameters) => stepped(() => statement.all(parameters)),
+      all: (parameters) => stepped(() => read(parameters)),
       iterate: (parameters) => statement.iterate(parameters)
     }
   }

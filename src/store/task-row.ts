@@ -115,6 +115,40 @@ export function patchToRow(patch: TaskPatch): Partial<TaskRow> {
   )
 }
 
+/** What a task's owner is shown. */
+export type ShownTask = Pick<
+  Task,
+  'id' | 'kind' | 'owner' | 'state' | 'prompt' | 'result' | 'error' | 'createdAt' | 'completedAt'
+>
+
+export const SHOWN_COLUMNS = [
+  'id',
+  'kind',
+  'owner',
+  'state',
+  'prompt',
+  'result',
+  'error',
+  'created_at',
+  'completed_at'
+] as const satisfies readonly (keyof TaskRow)[]
+
+export type ShownRow = Pick<TaskRow, (typeof SHOWN_COLUMNS)[number]>
+
+export function shownFromRow(row: ShownRow): ShownTask {
+  return {
+    id: row.id,
+    kind: row.kind,
+    owner: row.owner,
+    state: row.state,
+    prompt: row.prompt,
+    result: row.result === null ? null : JSON.parse(row.result),
+    error: row.error === null ? null : JSON.parse(row.error),
+    createdAt: row.created_at,
+    completedAt: row.completed_at
+  }
+}
+
 export function fromRow(row: TaskRow): Task {
   return {
     id: row.id,

@@ -273,9 +273,9 @@ t.test('each type of failure', async (t) => {
 t.test('our own side: a store that fails, a defect, a shutdown', async (t) => {
   const gateway = await startGateway(t)
   const { app } = gateway
-  const tasks = app.store.tasks as { get: unknown }
-  const get = tasks.get
-  tasks.get = async () => {
+  const tasks = app.store.tasks as { shown: unknown }
+  const { shown } = tasks
+  tasks.shown = async () => {
     throw Object.assign(new Error('disk I/O error at /secret/path'), { code: 'SQLITE_IOERR_WRITE' })
   }
   const store = await gateway.get('/task/x')
@@ -284,14 +284,14 @@ t.test('our own side: a store that fails, a defect, a shutdown', async (t) => {
     [503, 'service_unavailable_error', 'store_unavailable']
   )
   t.match(store.headers['retry-after'], /^\d+$/)
-  tasks.get = async () => {
+  tasks.shown = async () => {
     throw new TypeError('secret internals')
   }
   const defect = await gateway.get('/task/x')
   t.strictSame([defect.status, defect.json.error.type], [500, 'api_error'])
   t.notMatch(defect.text, /secret/, 'says nothing internal')
   t.match(gateway.log(), /secret internals/, 'the log does')
-  tasks.get = get
+  tasks.shown = shown
 
   const counting = app.store.tasks as { countProcessing: unknown }
   const { countProcessing } = counting
@@ -370,4 +370,25 @@ t.test('headers on every answer', async (t) => {
   const plain = await app.inject({ url: '/options', headers: { origin: 'https://app.example' } })
   t.match(plain.headers['access-control-expose-headers'], /x-request-id/)
   t.equal(plain.headers['x-content-type-options'], 'nosniff')
+})
+
+t.test('data says that it is no page, pages get all of the security headers', async (t) => {
+  const { app } = await startGateway(t)
+  const names = ['content-security-policy', 'x-content-type-options', 'x-frame-options', 'referrer-policy']
+  const found = async (url: string) => {
+    const { headers } = await app.inject(url)
+    return names.map((name) => headers[name])
+  }
+  for (const url of ['/options', '/task/x', '/no-such-route'])
+    t.strictSame(
+      await found(url),
+      ["default-src 'none';frame-ancestors 'none'", 'nosniff', undefined, undefined],
+      url
+    )
+  for (const url of ['/docs/', '/studio']) {
+    const [policy, sniffing, frames, referrer] = await found(url)
+    t.match(policy, /frame-ancestors 'none'/, url)
+    t.strictSame([sniffing, referrer], ['nosniff', 'no-referrer'], url)
+    t.match(frames, /^(DENY|SAMEORIGIN)$/, url)
+  }
 })

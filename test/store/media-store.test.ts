@@ -18,6 +18,10 @@ onBothEngines(t, 'copies are found by id and by task, and removed', async (t, { 
       },
       { id: taskId, owner: 'alice', created_at: 1_700_000_000_000, completed_at: null }
     )
+  const shown = (taskId: string, position: number) => {
+    const { id, task_id, content_type, width, height } = row(taskId, position)
+    return { id, task_id, content_type, width, height }
+  }
   const rows = [row('b', 2), row('a', 1), row('b', 0), row('a', 0), row('c', 0)]
   await store.db.insertInto('media').values(rows).execute()
 
@@ -26,8 +30,8 @@ onBothEngines(t, 'copies are found by id and by task, and removed', async (t, { 
   t.strictSame(
     await media.ofTasks(['b', 'none', 'a']),
     new Map([
-      ['a', [row('a', 0), row('a', 1)]],
-      ['b', [row('b', 0), row('b', 2)]]
+      ['a', [shown('a', 0), shown('a', 1)]],
+      ['b', [shown('b', 0), shown('b', 2)]]
     ])
   )
   t.strictSame(await media.ofTasks([]), new Map())
