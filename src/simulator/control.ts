@@ -1,6 +1,7 @@
 import { faultOfBehaviour } from './behaviour.ts'
+import { type Chaos, faultOfChaos } from './chaos.ts'
 import { type Core, FIELDS } from './core.ts'
-import type { Behaviours, Exchange } from './frame.ts'
+import type { Behaviours, CookieJar, Exchange } from './frame.ts'
 import { sendJson } from './frame.ts'
 
 const PREFIX = '/__simulator'
@@ -63,23 +64,35 @@ function behave(core: Core, body: Record<string, unknown>): void {
   for (const [op, list] of enqueue) core.enqueue(op as keyof Behaviours, ...list)
 }
 
+/** Applies `{share, seed?, faults?}`. */
+function chaos(core: Core, body: Record<string, unknown>): void {
+  const fault = faultOfChaos(FIELDS, body)
+  if (fault !== undefined) throw new ControlError(fault)
+  core.setChaos(body as unknown as Chaos)
+}
+
+/** Applies `{accept?, expire?}`; nothing is applied when any part is wrong. */
+function replace(jar: CookieJar, change: Record<string, unknown>): void {
+  refuseUnknown(change, ['accept', 'expire'])
+  const accept = stringsOf(change.accept, 'accept')
+  const expire = stringsOf(change.expire, 'expire')
+  for (const value of accept) jar.accept(value)
+  for (const value of expire) jar.expire(value)
+}
+
 function state(core: Core) {
   return { counts: core.counts(), violations: core.violations, behaviours: core.behaviours() }
 }
 
-/** Adds the control routes under `/__simulator`: state, behave, cookies, reset. */
+/** Adds the control routes under `/__simulator`: state, behave, chaos, cookies, copilot/cookies, copilot/tokens, reset. */
 export function registerControl(core: Core): void {
   const actions: Record<string, (exchange: Exchange) => void> = {
     'GET ': () => {},
     'POST /behave': ({ body }) => behave(core, parseObject(body)),
-    'POST /cookies': ({ body }) => {
-      const change = parseObject(body)
-      refuseUnknown(change, ['accept', 'expire'])
-      const accept = stringsOf(change.accept, 'accept')
-      const expire = stringsOf(change.expire, 'expire')
-      for (const value of accept) core.cookies.accept(value)
-      for (const value of expire) core.cookies.expire(value)
-    },
+    'POST /chaos': ({ body }) => chaos(core, parseObject(body)),
+    'POST /cookies': ({ body }) => replace(core.cookies, parseObject(body)),
+    'POST /copilot/cookies': ({ body }) => replace(core.copilot.cookies, parseObject(body)),
+    'POST /copilot/tokens': ({ body }) => replace(core.copilot.tokens, parseObject(body)),
     'POST /reset': () => core.reset()
   }
   core.handle(

@@ -2,6 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { faultOfBehaviour } from './behaviour.ts'
+import { type Chaos, createChaos, type PlayedFault } from './chaos.ts'
+import { copilotDefaults, copilotFields } from './copilot/defaults.ts'
 import * as creator from './creator/behaviour.ts'
 import type {
   Behaviours,
@@ -39,17 +41,40 @@ export interface Core extends Frame {
   behaviours(): { standing: Behaviours; queued: PartialQueues }
   set<K extends keyof Behaviours>(op: K, partial: Partial<Behaviours[K]>): void
   enqueue<K extends keyof Behaviours>(op: K, ...partials: Partial<Behaviours[K]>[]): void
+  /** Random trouble from now on, in place of what was set before. @throws {TypeError} for one that makes no sense */
+  setChaos(chaos: Chaos): void
+  /** Faults that chaos has played, oldest first. */
+  faults: readonly PlayedFault[]
   reset(): void
+  /** Cuts every connection, as a network that fails for a moment; goes on listening. */
+  cut(): void
   close(): Promise<void>
 }
 
 type PartialQueues = { [K in keyof Behaviours]?: Partial<Behaviours[K]>[] }
 
-/** Defaults of every operation of both halves. */
-export const DEFAULTS: Behaviours = { ...sydneyDefaults, ...creator.creatorDefaults }
+/** Defaults of every operation. */
+export const DEFAULTS: Behaviours = { ...sydneyDefaults, ...creator.creatorDefaults, ...copilotDefaults }
 
-/** Allowed fields of every operation of both halves. */
-export const FIELDS = { ...sydneyFields, ...creator.creatorFields }
+/** Allowed fields of every operation. */
+export const FIELDS = { ...sydneyFields, ...creator.creatorFields, ...copilotFields }
+
+/** What counts as signed in from the start. */
+export interface Credentials {
+  /** `_U` values. */
+  cookies: readonly string[]
+  copilotCookies: readonly string[]
+  copilotTokens: readonly string[]
+}
+
+function createJar(values: readonly string[]): CookieJar {
+  const accepted = new Set(values)
+  return {
+    accepted,
+    accept: (value) => void accepted.add(value),
+    expire: (value) => void accepted.delete(value)
+  }
+}
 
 function parseCookies(header: string | undefined): Record<string, string> {
   const cookies: Record<string, string> = {}
@@ -85,7 +110,7 @@ function checked<T extends object>(op: string, partial: T): T {
 }
 
 /** The server, its routes, behaviours, counters and violations; nothing of any protocol. Does not listen yet. */
-export function createCore(acceptedCookies: readonly string[]): Core {
+export function createCore(credentials: Credentials): Core {
   const routes: { match: (url: URL, method: string) => boolean; run: (x: Exchange) => unknown }[] = []
   const upgrades: { match: (url: URL) => boolean; run: (u: Upgrade) => unknown }[] = []
   const resetListeners: (() => void)[] = []
@@ -100,12 +125,12 @@ export function createCore(acceptedCookies: readonly string[]): Core {
   const waiting = new Set<() => void>()
   const requests: ReceivedRequest[] = []
   const questions: object[] = []
+  const chaos = createChaos(FIELDS)
 
-  const accepted = new Set(acceptedCookies)
-  const cookies: CookieJar = {
-    accepted,
-    accept: (value) => void accepted.add(value),
-    expire: (value) => void accepted.delete(value)
+  const cookies = createJar(credentials.cookies)
+  const copilot = {
+    cookies: createJar(credentials.copilotCookies),
+    tokens: createJar(credentials.copilotTokens)
   }
 
   const server = createServer()
@@ -123,11 +148,16 @@ export function createCore(acceptedCookies: readonly string[]): Core {
     violations,
     requests,
     questions,
+    faults: chaos.played,
+    setChaos: chaos.set,
     cookies,
+    copilot,
     closing: closing.signal,
-    take(op) {
+    take(op, about = '') {
       const once = queues[op]?.shift()
-      return { ...DEFAULTS[op], ...(once ?? standing[op]) }
+      // What a test has queued is what it wants to see.
+      const fault = once === undefined ? chaos.draw(op, about) : undefined
+      return { ...DEFAULTS[op], ...(once ?? standing[op]), ...fault }
     },
     set(op, partial) {
       standing[op] = checked(op, partial) as PartialBehaviours[typeof op]
@@ -162,7 +192,7 @@ export function createCore(acceptedCookies: readonly string[]): Core {
       keepLatest(questions, question)
     },
     isSignedIn(sent) {
-      return sent._U !== undefined && accepted.has(sent._U)
+      return sent._U !== undefined && cookies.accepted.has(sent._U)
     },
     base() {
       const address = server.address()
@@ -198,10 +228,14 @@ export function createCore(acceptedCookies: readonly string[]): Core {
         delete queues[op]
       }
       for (const name of counters.keys()) counters.set(name, 0)
+      chaos.reset()
       violations.length = 0
       requests.length = 0
       questions.length = 0
       for (const listener of resetListeners) listener()
+    },
+    cut() {
+      for (const socket of sockets) socket.resetAndDestroy()
     },
     async close() {
       closing.abort()

@@ -1,18 +1,22 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { HttpFaults } from './behaviour.ts'
+import type { CopilotBehaviours } from './copilot/behaviour.ts'
 import type { CreatorBehaviours } from './creator/behaviour.ts'
 import type { SydneyBehaviours } from './sydney/behaviour.ts'
 
 export type { HttpFaults } from './behaviour.ts'
 
 /** Every operation that can be told how to behave, with its fields. */
-export type Behaviours = SydneyBehaviours & CreatorBehaviours
+export type Behaviours = SydneyBehaviours & CreatorBehaviours & CopilotBehaviours
 
 /** A partial behaviour per operation. */
 export type PartialBehaviours = { [K in keyof Behaviours]?: Partial<Behaviours[K]> }
 
-export type ViolationArea = 'chat' | 'creator' | 'http'
+/** Named changes of each operation's behaviour that make one of its calls go wrong. */
+export type FaultLists = { [K in keyof Behaviours]?: Record<string, Partial<Behaviours[K]>> }
+
+export type ViolationArea = 'chat' | 'copilot' | 'creator' | 'http'
 
 /** Something a client did that the protocol does not allow. */
 export interface Violation {
@@ -54,10 +58,14 @@ export interface Upgrade {
   cookies: Record<string, string>
 }
 
-/** What both halves of the simulator stand on. */
+/** What all parts of the simulator stand on. */
 export interface Frame {
-  /** Behaviour of the next call of `op`: the oldest queued one, else the standing one; merged over the defaults. */
-  take<K extends keyof Behaviours>(op: K): Behaviours[K]
+  /**
+   * Behaviour of the next call of `op`: the oldest queued one, else the standing one, merged over the defaults; with a
+   * share of the standing ones, a fault over that. To be asked once a call.
+   * @param about prompt of the question or creation that the call is for, for the record of faults
+   */
+  take<K extends keyof Behaviours>(op: K, about?: string): Behaviours[K]
   /** Adds to a counter; `by` 0 makes it appear with its present value. */
   count(name: string, by?: number): void
   /** A counter whose value is read when asked for, e.g. open sockets. Survives a reset. */
@@ -68,7 +76,10 @@ export interface Frame {
   keepQuestion(question: object): void
   /** Whether `_U` is present and among the accepted values. */
   isSignedIn(cookies: Record<string, string>): boolean
+  /** `_U` values that count as signed in. */
   cookies: CookieJar
+  /** Cookie values and access tokens that count as signed in on Copilot. */
+  copilot: { cookies: CookieJar; tokens: CookieJar }
   /** `http://127.0.0.1:PORT` of this simulator, without a trailing slash. */
   base(): string
   /** Resolves after `ms`, or at once when the simulator closes. Keeps no process alive. */
@@ -86,7 +97,7 @@ export interface Frame {
   onReset(listener: () => void): void
 }
 
-/** The `_U` values that count as signed in. */
+/** Values that count as signed in. */
 export interface CookieJar {
   accepted: Set<string>
   accept(value: string): void

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
+import { FAULTS } from '../../src/simulator/chaos.ts'
 import { type PartialBehaviours, type Simulator, startSimulator } from '../../src/simulator/index.ts'
 
 const RS = '\u001e'
@@ -785,4 +786,82 @@ t.test('control routes', async (t) => {
     violations: []
   })
   t.match((await post('/reset', {})).body, { counts: { 'sydney.create': 0 } })
+})
+
+t.test('chaos: a seeded share of the calls goes wrong, over the standing behaviour', async (t) => {
+  const faults = { create: { empty: { failure: 'empty' }, late: { delayMs: 5 } } } as const
+  /** What became of 200 creates. */
+  const outcomes = async (seed: number) => {
+    const sim = await startSimulator({ chaos: { share: 0.25, seed, faults } })
+    t.teardown(() => sim.close())
+    sim.set('create', { signatures: 'body' })
+    const texts: string[] = []
+    for (let n = 0; n < 200; n++) texts.push(await (await getCreate(sim)).text())
+    return { sim, struck: texts.map((text) => (text === '' ? 'empty' : 'good')), texts }
+  }
+  const { sim, struck, texts } = await outcomes(7)
+  const played = sim.faults.filter(({ op }) => op === 'create').length
+  t.ok(played > 25 && played < 75, `a quarter of them: ${played}`)
+  t.strictSame([...new Set(sim.faults.map(({ fault }) => fault))].toSorted(), ['empty', 'late'])
+  t.equal(
+    struck.filter((one) => one === 'empty').length,
+    sim.faults.filter(({ fault }) => fault === 'empty').length
+  )
+  for (const text of texts.filter(Boolean)) t.match(JSON.parse(text), { conversationSignature: String })
+  t.strictSame((await outcomes(7)).struck, struck, 'the same seed strikes the same calls')
+  t.not((await outcomes(8)).struck.join(), struck.join())
+
+  sim.chaos({ share: 1, faults: { turn: { fails: { failure: 'deepleo' } } } })
+  const { final } = await ask(sim, await create(sim), 'hello there')
+  t.equal(final.item.result.value, 'InternalError', 'operations that are not listed have no faults')
+  t.match(sim.faults.at(-1), { op: 'turn', fault: 'fails', about: 'hello there' })
+  sim.enqueue('turn', { answer: 'as queued' })
+  t.match((await ask(sim, await create(sim), 'queued')).final.item.result, { value: 'Success' })
+
+  const post = (body: unknown) =>
+    fetch(`${sim.url}/__simulator/chaos`, { method: 'POST', body: JSON.stringify(body) })
+  const bad: [unknown, RegExp][] = [
+    [{ share: 2 }, /from 0 to 1/],
+    [{}, /'share'/],
+    [{ share: 0.1, seed: 'x' }, /'seed'/],
+    [{ share: 0.1, sed: 1 }, /Unknown member 'sed'/],
+    [{ share: 0.1, faults: { turn: { wrong: { sppeed: 1 } } } }, /'faults\.turn\.wrong'.*no field 'sppeed'/],
+    [{ share: 0.1, faults: { nothing: { at: {} } } }, /Unknown operation 'nothing'/],
+    [{ share: 0.1, faults: { turn: [] } }, /'faults\.turn'/]
+  ]
+  for (const [body, message] of bad) {
+    const answer = await post(body)
+    t.match([answer.status, await answer.json()], [400, { error: message }])
+  }
+  t.throws(() => sim.chaos({ share: -1 }), /from 0 to 1/)
+  t.equal((await post({ share: 0 })).status, 200)
+  const before = sim.faults.length
+  for (let n = 0; n < 20; n++) await create(sim)
+  t.equal(sim.faults.length, before, 'it ends')
+  sim.chaos({ share: 1 })
+  sim.reset()
+  await create(sim)
+  t.strictSame(sim.faults, [], 'a reset ends it, too')
+})
+
+t.test('chaos: every built-in fault is a behaviour that can be told', async (t) => {
+  const sim = await simulator(t)
+  for (const [op, list] of Object.entries(FAULTS)) {
+    t.ok(Object.keys(list).length > 5, op)
+    t.doesNotThrow(() => sim.chaos({ share: 0.1, faults: { [op]: list } }), op)
+  }
+  // What only a person can mend must not come at random: it would stop everything.
+  t.notMatch(JSON.stringify(FAULTS), /captcha|cloudflare|unauthorized|expireCookie|login|authns/)
+})
+
+t.test('cut: every connection breaks, and new ones are welcome', async (t) => {
+  const sim = await simulator(t, { create: { stall: 'before' } })
+  const stalled = getCreate(sim)
+  const until = performance.now() + 10_000
+  while (sim.counts['sydney.create'] === 0 && performance.now() < until)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  sim.cut()
+  await t.rejects(stalled)
+  sim.set('create', {})
+  t.equal((await getCreate(sim)).status, 200)
 })

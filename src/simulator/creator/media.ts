@@ -39,7 +39,7 @@ const CACHED = 64
 const cache = new Map<string, Promise<Buffer>>()
 
 /** Drawings depend on nothing but their key, so all simulators of a process share them. */
-function cached(key: string, make: () => Promise<Buffer>): Promise<Buffer> {
+export function cached(key: string, make: () => Promise<Buffer>): Promise<Buffer> {
   const known = cache.get(key)
   if (known) return known
   const made = make()

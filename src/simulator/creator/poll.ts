@@ -26,7 +26,8 @@ export async function servePoll(frame: Frame, account: Account, x: Exchange): Pr
   const id = POLL_PATH.exec(url.pathname)?.[1] ?? ''
   const job = account.job(id)
   const video = job ? job.kind === 'video' : url.searchParams.get('ctype') === 'video'
-  const how = video ? frame.take('videoPoll') : frame.take('poll')
+  const about = job?.prompt
+  const how = video ? frame.take('videoPoll', about) : frame.take('poll', about)
   frame.count(video ? 'creator.video.poll' : 'creator.poll')
   if (await playFaults(frame, x, how)) return
 

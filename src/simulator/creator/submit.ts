@@ -38,8 +38,8 @@ export const serveVideoSubmit = (frame: Frame, account: Account, x: Exchange): P
   serve(frame, account, x, VIDEOS)
 
 async function serve(frame: Frame, account: Account, x: Exchange, kind: Kind): Promise<void> {
-  const how = frame.take(kind.op)
   const prompt = x.url.searchParams.get('q') ?? ''
+  const how = frame.take(kind.op, prompt)
   frame.count(`${kind.counter}.received`)
   frame.count(`received:${prompt}`)
   if (await playFaults(frame, x, how)) return
@@ -106,11 +106,11 @@ async function serve(frame: Frame, account: Account, x: Exchange, kind: Kind): P
  * Obeys `submit`, as far as refusals go; docs/protocol/images.md section 8.
  */
 export async function serveChatSubmit(frame: Frame, account: Account, x: Exchange): Promise<void> {
-  const how = frame.take('submit')
+  const prompt = x.url.searchParams.get('q') ?? ''
+  const how = frame.take('submit', prompt)
   frame.count(`${PICTURES.counter}.received`)
   if (await playFaults(frame, x, how)) return
   const { res, cookies, url } = x
-  const prompt = url.searchParams.get('q') ?? ''
   const refusal = !frame.isSignedIn(cookies)
     ? startPage(account, false)
     : isRefusal(how)

@@ -1,7 +1,6 @@
-import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
-import type { Frame, Upgrade } from '../frame.ts'
-import type { UpgradeBehaviour } from './behaviour.ts'
+import type { Frame } from '../frame.ts'
+import { answerHttp, playUpgradeFaults } from '../upgrade.ts'
 import type { Conversations } from './conversations.ts'
 import { type HubCounts, serveSocket } from './socket.ts'
 
@@ -9,36 +8,6 @@ const PATH = '/sydney/ChatHub'
 
 /** Largest message of a client. */
 const MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
-
-const REASONS: Record<number, string> = { 200: 'OK', 302: 'Found', 401: 'Unauthorized', 403: 'Forbidden' }
-
-function answerHttp(
-  { socket }: Upgrade,
-  status: number,
-  body = '',
-  headers: Record<string, string> = {}
-): void {
-  const lines = Object.entries({
-    'content-type': 'text/plain; charset=utf-8',
-    'content-length': String(Buffer.byteLength(body)),
-    connection: 'close',
-    ...headers
-  }).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Refused'}\r\n${lines.join('')}\r\n${body}`)
-}
-
-/** Plays the faults of an upgrade. Returns `true` when there will be no WebSocket. */
-async function playUpgradeFaults(frame: Frame, upgrade: Upgrade, faults: UpgradeBehaviour): Promise<boolean> {
-  if (faults.delayMs) await frame.delay(faults.delayMs)
-  if (faults.reset) (upgrade.socket as Socket).resetAndDestroy()
-  else if (faults.stall === 'during') upgrade.socket.write('HTTP/1.1 101 Switching Prot')
-  else if (faults.redirect !== undefined) {
-    answerHttp(upgrade, faults.status ?? 302, faults.body, { location: faults.redirect, ...faults.headers })
-  } else if (faults.status !== undefined || faults.body !== undefined) {
-    answerHttp(upgrade, faults.status ?? 200, faults.body, faults.headers)
-  } else return faults.stall === 'before'
-  return true
-}
 
 /** What is wrong with the token, as a violation; docs/protocol/chat-sydney.md sections 2.2 and 9. */
 function faultOfToken(token: string | null, conversations: Conversations): [string, string] | undefined {

@@ -35,7 +35,8 @@ export interface RecordWriter {
   flush(): void
 }
 
-function escapeBeyondAscii(json: string): string {
+/** The same JSON in ASCII. */
+export function escapeBeyondAscii(json: string): string {
   return json.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 

@@ -166,7 +166,7 @@ export function serveSocket({ frame, conversations, client, token, behaviour, co
   }
 
   function start(question: Question, conversation: Conversation): void {
-    const told = frame.take('turn')
+    const told = frame.take('turn', question.prompt)
     frame.count(`asked:${question.prompt}`)
     conversation.busy = true
     conversation.attempts++
