@@ -118,6 +118,23 @@ webhooks
   .option('--json', 'print JSON')
   .action((id: string, options) => run(withStore((store) => replayWebhookCommand(store, id, options))))
 
+program
+  .command('doctor')
+  .description('check settings, store, account and the way to Microsoft, step by step')
+  .option('--json', 'print JSON')
+  .addOption(
+    new Option('--spend <what>', 'also make one real picture, or start one real conversation').choices([
+      'image',
+      'chat',
+      'all'
+    ])
+  )
+  .action(async (options) => {
+    // Needs the whole upstream side, which the other commands don't.
+    const { doctorCommand } = await import('./cli-doctor.ts')
+    await run(doctorCommand(process.env, options))
+  })
+
 function withStore(command: (store: Store) => Promise<void>): Promise<void> {
   return onStore(() => loadConfig(process.env), command)
 }
