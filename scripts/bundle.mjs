@@ -12,7 +12,9 @@ const OUTSIDE = [
   '@fastify/swagger-ui',
   '@aws-sdk/client-s3',
   '@flystorage/aws-s3',
-  'h264-mp4-encoder'
+  'h264-mp4-encoder',
+  '@fastify/otel',
+  '@opentelemetry'
 ]
 
 const bundle = await rolldown({

@@ -10,10 +10,13 @@ const SECRET_KEYS: ReadonlySet<string> = new Set([
   'conversationSignature',
   'encryptedSignature',
   'sec_access_token',
+  'accessToken',
   'BING_COOKIE_U',
+  'COPILOT_ACCESS_TOKEN',
   'HTTPS_PROXY',
   'DATABASE_URL',
   'WEBHOOK_SECRET',
+  'OTEL_EXPORTER_OTLP_HEADERS',
   'AWS_SECRET_ACCESS_KEY',
   'AWS_SESSION_TOKEN'
 ])

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import fp from 'fastify-plugin'
 import { GatewayError } from '../../src/errors.ts'
 import { deadline } from '../../src/jobs/deadline.ts'
+import type { TimeSpent } from '../../src/jobs/time-spent.ts'
 import type { Queries } from '../../src/store/database.ts'
 import type { ImageTask, Task, VideoTask } from '../../src/store/task-store.ts'
 import type { Caller } from '../auth/index.ts'
@@ -28,14 +29,20 @@ declare module 'fastify' {
     creations: {
       /**
        * Stores a creation as a task, counted against its owner's limit, in one transaction; and starts it.
-       * @throws {GatewayError} invalid_request_error | rate_limit_error | service_unavailable_error
+       * @throws {GatewayError} invalid_request_error | rate_limit_error | service_unavailable_error | what a circuit refuses it with
        */
       accept(creation: NewCreation, kind: CreationKind): Promise<Task>
       /**
        * Waits for a change of a task for a limited time.
        * @returns the task as it is when `done` holds, when the time is over, or when the gateway is told to stop
        */
-      waitFor(taskId: string, done: (task: Task) => boolean, ms: number, gone: AbortSignal): Promise<Task>
+      waitFor(
+        taskId: string,
+        done: (task: Task) => boolean,
+        ms: number,
+        gone: AbortSignal,
+        spent?: TimeSpent
+      ): Promise<Task>
     }
   }
 }
@@ -45,13 +52,15 @@ const THINGS = { image: 'images', video: 'videos' } as const
 /** Rules that hold for creations of every kind, whichever route or facade they come through. */
 export default fp(
   async (fastify) => {
-    const { clock, limits, store, taskRunner, webhooks, worker, lifecycle } = fastify
+    const { clock, limits, store, taskRunner, upstream, webhooks, worker, lifecycle } = fastify
 
     fastify.decorate('creations', {
       async accept(creation, kind) {
         const { caller, attended, bind, webhookUrl, baseUrl, deadlineAt } = creation
         const prompt = checkedQuery(creation.query)
         if (webhookUrl !== undefined) await webhooks.check(webhookUrl)
+        const refusal = upstream.refusal(`${kind.kind}-creator`)
+        if (refusal !== undefined) throw refusal
         const id = randomUUID()
         const task = await store.tasks.insert(
           {
@@ -71,14 +80,22 @@ export default fp(
             return { limitWindow: await limits.take(tx, caller, THINGS[kind.kind]) }
           }
         )
+        fastify.tracing?.taskMade(id)
         taskRunner.kick()
         return task
       },
 
-      async waitFor(taskId, done, ms, gone) {
+      async waitFor(taskId, done, ms, gone, spent) {
         const limit = deadline(clock, ms, () => new Error('the wait is over'), gone, lifecycle.leaving)
         try {
-          return await taskRunner.waitFor(taskId, done, limit.signal)
+          return await taskRunner.waitFor(
+            taskId,
+            (task) => {
+              spent?.follow(task)
+              return done(task)
+            },
+            limit.signal
+          )
         } catch (error) {
           if (gone.aborted || !limit.signal.aborted) throw error
           const task = await store.tasks.get(taskId)

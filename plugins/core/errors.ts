@@ -107,6 +107,7 @@ export function reportFailure(thrown: unknown, request: FastifyRequest): Gateway
     return undefined
   }
   const error = toGatewayError(thrown)
+  request.failure = error
   logError(error, request)
   return error
 }
@@ -161,9 +162,17 @@ export default fp(
       const error = reportFailure(thrown, request)
       return error === undefined ? reply.code(499).send() : sendError(error, reply)
     })
+    // Node would refuse these without a body and a request id. An expectation that nobody knows may be ignored (RFC 9110
+    // section 10.1.1).
+    fastify.server.on('checkExpectation', (request, response) => {
+      fastify.server.emit('request', request, response)
+    })
     fastify.addHook('onRequest', (request, _reply, done) => {
-      const coding = request.headers['content-encoding']?.trim().toLowerCase()
-      if (coding === undefined || coding === '' || coding === 'identity') done()
+      const { headers, raw } = request
+      const coding = headers['content-encoding']?.trim().toLowerCase()
+      if (headers.host === undefined && raw.httpVersion === '1.1')
+        done(new GatewayError('invalid_request_error', 'header Host is required.', { param: 'Host' }))
+      else if (coding === undefined || coding === '' || coding === 'identity') done()
       else done(new GatewayError('invalid_request_error', 'Bodies must not be compressed.', { status: 415 }))
     })
     fastify.setNotFoundHandler((request, reply) =>

@@ -51,6 +51,8 @@ interface KeptResponse {
 }
 
 const LONGEST_KEY = 255
+/** Levels of a body that are compared. */
+const DEEPEST_BODY = 100
 
 /** `Idempotency-Key` on every route that creates something (draft-ietf-httpapi-idempotency-key-header-07). */
 export default fp(
@@ -210,11 +212,13 @@ function keyLost(): GatewayError {
   })
 }
 
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+/** @throws {GatewayError} invalid_request_error for what is nested deeper than any body of use: it would be too deep for the stack */
+function canonical(value: unknown, depth = DEEPEST_BODY): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  if (depth === 0) throw new GatewayError('invalid_request_error', 'The body is nested too deeply.')
+  if (Array.isArray(value)) return `[${value.map((item) => canonical(item, depth - 1)).join(',')}]`
   const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`).join(',')}}`
+  return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${canonical(field, depth - 1)}`).join(',')}}`
 }
 
 function sha256(text: string): string {

@@ -1,58 +1,85 @@
 import fp from 'fastify-plugin'
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Registry } from 'prom-client'
 import { errors } from '../../schemas/common.ts'
+import { packageInfo } from '../../src/config.ts'
 import { publicStatus, type TaskState } from '../../src/jobs/task-states.ts'
+import { askedGauge, createInstruments, type Instruments } from './instruments.ts'
+import type { EndedRequest } from './requests.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** What `/metrics` shows. Capabilities add theirs. */
     metrics: Registry
+    instruments: Instruments
   }
 }
 
-/** Seconds. OpenTelemetry's HTTP buckets, and longer ones for turns and pictures. */
-const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120, 300]
+/** Those of RFC 9110 and PATCH; whatever else a caller invents is `_OTHER`, as OpenTelemetry has it. */
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'])
 
-/** `/metrics` in Prometheus' text format, with OpenTelemetry's names. No user, prompt or id is a label. */
+/** `/metrics` in Prometheus' text format, with OpenTelemetry's names: docs/observability.md. */
 export default fp(
   async (fastify) => {
     const registry = new Registry()
+    const instruments = createInstruments(registry)
     fastify.decorate('metrics', registry)
+    fastify.decorate('instruments', instruments)
+    // The event loop's delay is among them.
     collectDefaultMetrics({ register: registry })
-    const duration = new Histogram({
-      name: 'http_server_request_duration_seconds',
-      help: 'Duration of HTTP server requests.',
-      labelNames: ['http_request_method', 'http_route', 'http_response_status_code'],
-      buckets: BUCKETS,
-      registers: [registry]
-    })
-    new Gauge({
-      name: 'bing_gateway_tasks',
-      help: 'Stored creation tasks by status.',
-      labelNames: ['status'],
-      registers: [registry],
-      async collect() {
-        try {
-          const counts = Object.entries(await fastify.store.tasks.countByState())
-          this.reset()
-          for (const [state, n] of counts) this.inc({ status: publicStatus(state as TaskState) }, n)
-        } catch (error) {
-          // The last numbers stay: with the store away, all the other metrics are wanted most.
-          fastify.log.warn({ err: error }, 'tasks could not be counted')
+    const { version } = packageInfo()
+    askedGauge(
+      registry,
+      { name: 'bing_gateway_info', help: 'The version that runs.', labelNames: ['version'] },
+      (set) => set({ version }, 1)
+    )
+    askedGauge(
+      registry,
+      {
+        name: 'http_server_active_requests',
+        help: 'HTTP server requests that are being answered.'
+      },
+      // The scrape that asks is one of them, and would be the only one that is always there.
+      (set) => set({}, Math.max(0, fastify.requests.active - 1))
+    )
+    askedGauge(
+      registry,
+      { name: 'bing_gateway_store_up', help: '1 when the store could be used, else 0.' },
+      async (set) => set({}, (await fastify.store.ping()) ? 1 : 0)
+    )
+    const uncounted = (error: unknown) => fastify.log.warn({ err: error }, 'tasks could not be counted')
+    askedGauge(
+      registry,
+      { name: 'bing_gateway_tasks', help: 'Stored creation tasks by status.', labelNames: ['status'] },
+      async (set) => {
+        const counts = new Map<string, number>()
+        for (const [state, n] of Object.entries(await fastify.store.tasks.countByState())) {
+          const status = publicStatus(state as TaskState)
+          counts.set(status, (counts.get(status) ?? 0) + n)
         }
-      }
-    })
-
-    fastify.addHook('onResponse', (request, reply, done) => {
-      duration.observe(
-        {
-          http_request_method: request.method,
-          http_route: request.routeOptions.url ?? 'unknown',
-          http_response_status_code: reply.statusCode
-        },
-        reply.elapsedTime / 1000
-      )
-      done()
+        for (const [status, n] of counts) set({ status }, n)
+      },
+      uncounted
+    )
+    askedGauge(
+      registry,
+      {
+        name: 'bing_gateway_oldest_queued_task_age_seconds',
+        help: 'How long the creation that has waited longest has been in the queue; 0 when none is.',
+        labelNames: ['kind']
+      },
+      async (set) => {
+        const oldest = await fastify.store.tasks.oldestQueued()
+        for (const kind of ['image', 'video'] as const) {
+          const since = oldest[kind]
+          set({ kind }, since === undefined ? 0 : Math.max(0, fastify.clock.now() - since) / 1000)
+        }
+      },
+      uncounted
+    )
+    fastify.requests.onEnd(durations(instruments.requestDuration))
+    // Counted from 0, so that the first one is an increase too.
+    fastify.requests.onEnd(({ failure }) => {
+      if (failure?.type === 'api_error') instruments.internalErrors.inc()
     })
 
     fastify.register(async (scope) => {
@@ -85,5 +112,26 @@ export default fp(
       )
     })
   },
-  { name: 'metrics', dependencies: ['store'] }
+  { name: 'metrics', dependencies: ['store', 'requests'] }
 )
+
+/** Observes requests that have ended, with label objects that are made once. */
+function durations(histogram: Instruments['requestDuration']): (ended: EndedRequest) => void {
+  const known = new Map<string, Record<string, string | number>>()
+  return ({ request, route, status, ms, failure, left }) => {
+    const method = METHODS.has(request.method) ? request.method : '_OTHER'
+    const error = left ? 'caller_left' : (failure?.type ?? '')
+    const key = `${status} ${method} ${route} ${error}`
+    let labels = known.get(key)
+    if (labels === undefined) {
+      labels = {
+        http_request_method: method,
+        http_route: route,
+        http_response_status_code: status,
+        error_type: error
+      }
+      known.set(key, labels)
+    }
+    histogram.observe(labels, ms / 1000)
+  }
+}

@@ -50,6 +50,12 @@ const HEADERS = {
     required: true,
     schema: { type: 'string', examples: ['4f6c1d1e-9a53-4a0e-8f37-2b8d4c1d5a10'] }
   },
+  ServerTiming: {
+    description:
+      'Where the time went, in milliseconds (W3C Server Timing): waiting for Microsoft (`upstream`), waiting for a free place (`queue`), and the gateway itself (`app`). Of an answer that is streamed, until its first byte. A traced request names its span as well (`traceparent`).',
+    required: true,
+    schema: { type: 'string', examples: ['upstream;dur=812.4, queue;dur=0, app;dur=3.1'] }
+  },
   RetryAfter: {
     description: 'Seconds until a repeat may help.',
     schema: { type: 'integer', minimum: 1, examples: [60] }
@@ -206,7 +212,8 @@ export function completeDocument({ paths, components, ...document }: OpenApiDocu
     for (const [status, response] of Object.entries(operation.responses)) {
       response.headers = {
         ...response.headers,
-        'x-request-id': { $ref: '#/components/headers/RequestId' }
+        'x-request-id': { $ref: '#/components/headers/RequestId' },
+        'Server-Timing': { $ref: '#/components/headers/ServerTiming' }
       }
       if (limited) {
         response.headers['RateLimit-Policy'] = { $ref: '#/components/headers/RateLimitPolicy' }

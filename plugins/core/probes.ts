@@ -3,6 +3,9 @@ import fp from 'fastify-plugin'
 import { errors, Ref } from '../../schemas/common.ts'
 import { LivenessSchema, ReadinessSchema } from '../../schemas/probe.ts'
 
+/** States of an upstream that a person must put right, the plainest first. */
+const TROUBLES = ['expired', 'challenged', 'forbidden'] as const
+
 const routes: FastifyPluginAsyncTypebox = async (fastify) => {
   fastify.get(
     '/livez',
@@ -27,7 +30,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         tags: ['service'],
         summary: 'Tell whether to send requests here',
         description:
-          'A missing or expired cookie is `degraded`, not unready: stored results must stay reachable.',
+          'A missing or expired cookie, and any other trouble that a person must put right, is `degraded`, not unready: stored results must stay reachable.',
         security: [],
         response: {
           200: Ref(ReadinessSchema),
@@ -54,9 +57,8 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       const ready = storeReachable && !draining
       const cookie = !account.configured
         ? ('missing' as const)
-        : states.some((state) => state.view().state === 'expired')
-          ? ('expired' as const)
-          : ('ok' as const)
+        : (TROUBLES.find((trouble) => states.some((state) => state.view().state === trouble)) ??
+          ('ok' as const))
       reply.code(ready ? 200 : 503)
       return {
         status: !ready ? ('unavailable' as const) : cookie === 'ok' ? ('ok' as const) : ('degraded' as const),

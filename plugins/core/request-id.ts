@@ -10,28 +10,12 @@ export function requestId(request: Pick<IncomingMessage, 'headers'>): string {
   return typeof given === 'string' && SANE.test(given) ? given : randomUUID()
 }
 
-/** Probes and scrapes come every few seconds and would drown everything else. */
-const QUIET = new Set(['/livez', '/readyz', '/metrics'])
-
-/** Names the request on every answer, errors included, and writes one log line when it has ended. */
+/** Names the request on every answer, errors included. */
 export default fp(
   async (fastify) => {
-    // With `done`: an async hook costs each request more than what these do.
+    // With `done`: an async hook costs each request more than what it does.
     fastify.addHook('onRequest', (request, reply, done) => {
       reply.header('x-request-id', request.id)
-      done()
-    })
-    fastify.addHook('onResponse', (request, reply, done) => {
-      const route = request.routeOptions.url ?? 'unknown'
-      const line = {
-        method: request.method,
-        route,
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime * 10) / 10,
-        caller: request.caller?.userId || undefined
-      }
-      if (QUIET.has(route)) request.log.debug(line, 'request')
-      else request.log.info(line, 'request')
       done()
     })
   },

@@ -1,91 +1,112 @@
+import { join } from 'node:path'
 import fp from 'fastify-plugin'
 import { type Account, createAccount } from '../../src/upstream/account.ts'
+import { followCookies } from '../../src/upstream/cookie-source.ts'
+import { type CopilotSession, openCopilotSession } from '../../src/upstream/copilot/session.ts'
+import { createUpstreamHealth, type HealthAccount, type UpstreamHealth } from '../../src/upstream/health.ts'
 import { createUpstreamHttp, type UpstreamHttp } from '../../src/upstream/http.ts'
-import {
-  createSessionState,
-  type SessionState,
-  UPSTREAM_NAMES,
-  type UpstreamName
-} from '../../src/upstream/session-state.ts'
-import { readTextFile, watchTextFile } from '../../src/watched-file.ts'
+import { keepCookies } from '../../src/upstream/kept-cookies.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    upstream: {
+    upstream: Omit<UpstreamHealth, 'start' | 'close' | 'reset' | 'isWaiting'> & {
       account: Account
       http: UpstreamHttp
-      /** How each upstream stands, in a fixed order. */
-      states: readonly SessionState[]
-      /** Passes a call through and takes note of how it ended. */
-      observe<T>(name: UpstreamName, call: Promise<T>): Promise<T>
+      /** The account at Copilot; only with CHAT_UPSTREAM=copilot. */
+      copilot: Pick<CopilotSession, 'account' | 'http' | 'token'> | undefined
+      /**
+       * Reads the cookies again and closes all circuits: the operator says that what was wrong has been put right.
+       * Changes of a cookie file are noticed without it.
+       */
+      reload(): void
     }
   }
 }
 
-/** The operator's account: its cookies (re-read when their file changes) and the connections made with them. */
+/** The operator's account: its cookies (re-read when their file changes), the connections made with them, and how they are doing. */
 export default fp(
   async (fastify) => {
-    const { config, log } = fastify
+    const { config, clock, log } = fastify
     const account = createAccount([config.BING_URL, config.BING_CHAT_URL])
-    const http = createUpstreamHttp({
-      account,
+    const connections = {
       proxy: { httpsProxy: config.HTTPS_PROXY, noProxy: config.NO_PROXY },
-      onExchange: (exchange) => log.debug(exchange, 'upstream exchange')
-    })
-    const states = Object.fromEntries(
-      UPSTREAM_NAMES.map((name) => [name, createSessionState(name, fastify.clock, () => account.configured)])
-    ) as Record<UpstreamName, SessionState>
-    account.onReplaced(() => {
-      for (const state of Object.values(states)) state.reset()
-    })
-
-    function take(text: string, from: string): void {
-      try {
-        if (account.replace(text)) log.info({ from, configured: account.configured }, 'cookies loaded')
-      } catch (error) {
-        log.error({ err: error, from }, 'cookies could not be read; the old ones stay')
-      }
+      onExchange: (exchange: object) => log.debug(exchange, 'upstream exchange')
     }
-
-    const file = config.BING_COOKIE_FILE
-    if (file === undefined) {
-      if (config.BING_COOKIE_U !== undefined) take(config.BING_COOKIE_U, 'BING_COOKIE_U')
-    } else {
-      const onContent = (content: ReturnType<typeof readTextFile>) => {
-        if ('text' in content) take(content.text, 'BING_COOKIE_FILE')
-        else
-          log.error(
-            { err: content.error, from: 'BING_COOKIE_FILE' },
-            'cookies could not be read; the old ones stay'
-          )
-      }
-      onContent(readTextFile(file))
-      const stop = watchTextFile(file, onContent)
-      fastify.addHook('onClose', async () => stop())
-    }
+    const http = createUpstreamHttp({ account, ...connections })
+    // What is there from the start, nobody was waited for to bring.
+    let isWaiting: UpstreamHealth['isWaiting'] = () => false
+    const cookies = followCookies({
+      account,
+      file: ['BING_COOKIE_FILE', config.BING_COOKIE_FILE],
+      text: ['BING_COOKIE_U', config.BING_COOKIE_U],
+      log,
+      isWaiting: () => isWaiting('bing')
+    })
     if (!account.configured) log.warn('no _U cookie is set: every call to Bing will be refused with 401')
+    const copilot =
+      config.CHAT_UPSTREAM === 'copilot'
+        ? openCopilotSession({
+            baseUrl: config.COPILOT_URL,
+            cookieFile: config.COPILOT_COOKIE_FILE,
+            token: config.COPILOT_ACCESS_TOKEN,
+            tokenFile: config.COPILOT_ACCESS_TOKEN_FILE,
+            log,
+            isWaiting: () => isWaiting('copilot'),
+            ...connections
+          })
+        : undefined
 
+    // Of what Microsoft has set since they were imported.
+    const kept = [
+      { name: 'bing', account },
+      ...(copilot === undefined ? [] : [{ name: 'copilot', account: copilot.account }])
+    ].map(({ name, account }) =>
+      keepCookies({ account, file: join(config.DATA_DIR, `session-${name}.json`), clock, log })
+    )
+
+    const creators = ['image-creator', 'video-creator'] as const
+    const accounts: HealthAccount[] =
+      copilot === undefined
+        ? [{ name: 'bing', account, upstreams: ['sydney', ...creators], provenByProbe: creators }]
+        : [
+            { name: 'copilot', account: copilot.account, upstreams: ['copilot'], provenByProbe: [] },
+            { name: 'bing', account, upstreams: creators, provenByProbe: creators }
+          ]
+    const health = createUpstreamHealth({
+      accounts,
+      clock,
+      log,
+      checkEveryMs: config.SESSION_CHECK_MINUTES * 60_000
+    })
+    isWaiting = health.isWaiting
     fastify.decorate('upstream', {
       account,
       http,
-      states: Object.values(states),
-      async observe<T>(name: UpstreamName, call: Promise<T>): Promise<T> {
-        const { generation } = account
-        // What an answer to the old cookies says doesn't hold for those that replaced them meanwhile.
-        const note = (error?: unknown) => {
-          if (account.generation === generation) states[name].note(error)
-        }
-        try {
-          const result = await call
-          note()
-          return result
-        } catch (error) {
-          note(error)
-          throw error
-        }
+      copilot,
+      states: health.states,
+      get circuits() {
+        return health.circuits
+      },
+      observe: health.observe,
+      refusal: health.refusal,
+      isTrying: health.isTrying,
+      onCall: health.onCall,
+      onStateChange: health.onStateChange,
+      onCircuitChange: health.onCircuitChange,
+      probeWith: health.probeWith,
+      reload() {
+        cookies.reload()
+        copilot?.reload()
+        for (const { name } of accounts) health.reset(name)
       }
     })
-    fastify.addHook('onClose', () => http.close())
+    fastify.addHook('onReady', async () => health.start())
+    fastify.addHook('preClose', async () => health.close())
+    fastify.addHook('onClose', async () => {
+      cookies.stop()
+      await Promise.all([http.close(), copilot?.close()])
+      for (const file of kept) await file.close()
+    })
   },
   { name: 'upstream', dependencies: ['config'] }
 )

@@ -94,7 +94,8 @@ export default fp<{ resolve?: Resolve }>(
       worker: worker.id,
       clock,
       log,
-      onResult: (result) => deliveries.inc({ result })
+      onResult: (result) => deliveries.inc({ result }),
+      around: fastify.tracing?.delivery
     })
     fastify.decorate('webhooks', {
       async check(url: string) {

@@ -20,6 +20,8 @@ export interface WebhookMessage {
   url: string
   /** JSON. */
   body: string
+  /** Beside those of the specification. */
+  headers?: Readonly<Record<string, string>>
 }
 
 export type SendOutcome =
@@ -54,10 +56,14 @@ export function createWebhookSender(settings: WebhookSenderSettings): WebhookSen
   const { rules, userAgent, timeoutMs = ATTEMPT_MS, ca } = settings
   const signer = new Webhook(settings.secret)
 
-  async function attempt({ id, url, body }: WebhookMessage, signal: AbortSignal): Promise<SendOutcome> {
+  async function attempt(
+    { id, url, body, headers: more }: WebhookMessage,
+    signal: AbortSignal
+  ): Promise<SendOutcome> {
     // Real time, whatever clock the gateway runs on: the receiver compares it with its own.
     const at = new Date()
     const headers = {
+      ...more,
       'content-type': 'application/json',
       'user-agent': userAgent,
       'webhook-id': id,
