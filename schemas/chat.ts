@@ -106,12 +106,51 @@ export const SourceSchema = Type.Object(
   { $id: 'Source', description: 'A page that an answer rests on.' }
 )
 
-const message = Type.String({ description: 'The answer, Markdown.', examples: ['A great trilogy!'] })
+export const AttachmentSchema = Type.Object(
+  {
+    type: StringEnum(['image'] as const, { examples: ['image'] }),
+    url: Type.String({
+      format: 'uri',
+      description:
+        "Signed address of the gateway's own copy, valid for a day; reading the conversation gives a new one. The upstream's own address where no copy could be made.",
+      examples: ['http://127.0.0.1:7860/media/0f343b0931126a20f133d67c2b018a3b?exp=1767355200&sig=bWFjLi4u']
+    }),
+    prompt: Type.Optional(
+      Type.String({ description: 'What it was drawn from.', examples: ['A lighthouse at dusk'] })
+    ),
+    preview: Type.Optional(
+      Type.Boolean({
+        description: 'The final picture never came, or is gone: this is its last preview.',
+        examples: [true]
+      })
+    ),
+    width: Type.Optional(
+      Nullable(Type.Integer(), { description: 'Pixels of the copy, as the bytes say.', examples: [1024] })
+    ),
+    height: Type.Optional(
+      Nullable(Type.Integer(), { description: 'Pixels of the copy, as the bytes say.', examples: [1024] })
+    ),
+    contentType: Type.Optional(Type.String({ description: 'Of the copy.', examples: ['image/png'] }))
+  },
+  { $id: 'Attachment', description: 'A picture that was drawn for an answer.' }
+)
+export type Attachment = Static<typeof AttachmentSchema>
+
+const message = Type.String({
+  description:
+    'The answer, Markdown. Where it has attachments and no text, these as Markdown images, a line each.',
+  examples: ['A great trilogy!']
+})
 /** What an answer and a stored turn show beside it. */
 const beside = {
   sources: Type.Optional(
     Type.Array(Type.Unsafe<Static<typeof SourceSchema>>({ $ref: 'Source#' }), {
       description: 'Pages that the answer rests on.'
+    })
+  ),
+  attachments: Type.Optional(
+    Type.Array(Type.Unsafe<Attachment>({ $ref: 'Attachment#' }), {
+      description: 'Pictures that were drawn for the answer.'
     })
   ),
   suggestions: Type.Optional(

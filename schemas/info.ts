@@ -45,7 +45,7 @@ export const HealthSchema = Type.Object(
     activeTasks: Type.Integer({ description: 'Creations that are still processing.', examples: [2] }),
     upstreams: Type.Array(
       Type.Object({
-        name: StringEnum(['sydney', 'image-creator', 'video-creator'] as const, {
+        name: StringEnum(['sydney', 'copilot', 'image-creator', 'video-creator'] as const, {
           examples: ['image-creator']
         }),
         state: StringEnum(

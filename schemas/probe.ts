@@ -14,13 +14,17 @@ export const ReadinessSchema = Type.Object(
   {
     status: StringEnum(['ok', 'degraded', 'unavailable'] as const, {
       description:
-        '`degraded`: serves stored results, but a person must renew the cookie. `unavailable`: send no requests.',
+        '`degraded`: serves stored results, but a person must do something about the account. `unavailable`: send no requests.',
       examples: ['ok']
     }),
     checks: Type.Object({
       store: StringEnum(['ok', 'unreachable'] as const, { examples: ['ok'] }),
       draining: Type.Boolean({ examples: [false] }),
-      cookie: StringEnum(['ok', 'missing', 'expired'] as const, { examples: ['ok'] })
+      cookie: StringEnum(['ok', 'missing', 'expired', 'challenged', 'forbidden'] as const, {
+        description:
+          'What Microsoft makes of the account that the cookie belongs to. `GET /health` says what to do about it.',
+        examples: ['ok']
+      })
     })
   },
   {

@@ -12,11 +12,14 @@ import metrics from '../plugins/core/metrics.ts'
 import openapi from '../plugins/core/openapi.ts'
 import probes from '../plugins/core/probes.ts'
 import requestIds, { requestId } from '../plugins/core/request-id.ts'
+import requests from '../plugins/core/requests.ts'
 import retention from '../plugins/core/retention.ts'
 import securityHeaders from '../plugins/core/security-headers.ts'
 import store from '../plugins/core/store.ts'
 import tasks from '../plugins/core/tasks.ts'
+import tracing from '../plugins/core/tracing.ts'
 import upstream from '../plugins/core/upstream.ts'
+import upstreamMetrics from '../plugins/core/upstream-metrics.ts'
 import validation from '../plugins/core/validation.ts'
 import image from '../plugins/image/index.ts'
 import info from '../plugins/info/index.ts'
@@ -58,7 +61,12 @@ export async function buildApp(
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
     // Node looks for late requests in steps, and waits for heads twice as long unless it is told otherwise.
-    http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: REQUEST_TIMEOUT_MS / 6 },
+    http: {
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: REQUEST_TIMEOUT_MS / 6,
+      // A request without a host is refused in the errors plugin, with a body that says so.
+      requireHostHeader: false
+    },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     routerOptions: { maxParamLength: 512 }
@@ -67,6 +75,8 @@ export async function buildApp(
   try {
     await app.register(config, { config: complete, clock })
     await app.register(requestIds)
+    await app.register(requests)
+    await app.register(tracing)
     await app.register(errors)
     await app.register(validation)
     await app.register(lifecycle)
@@ -96,6 +106,7 @@ export async function buildApp(
     await app.register(metrics)
     await app.register(webhooks)
     await app.register(upstream)
+    await app.register(upstreamMetrics)
     await app.register(auth)
     await app.register(media)
     await app.register(tasks)

@@ -3,7 +3,9 @@ import { isIP } from 'node:net'
 import { type Static, type TLiteral, type TSchema, type TUnion, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { LOCATION_FORM, parseMediaLocation } from './media/location.ts'
+import { OTLP_HEADERS_FORM, parseOtlpHeaders } from './otlp-headers.ts'
 import { PROXIES_FORM, parseTrustedProxies } from './trusted-proxies.ts'
+import { CONCURRENCY, TURNS_PER_MINUTE } from './upstream/copilot/constants.ts'
 import { WARM_SOCKETS } from './upstream/sydney/constants.ts'
 import { LIMIT_FORM, parseLimits } from './whitelist.ts'
 
@@ -53,6 +55,13 @@ export const ConfigSchema = Type.Object({
         'File with the `_U` value, a whole `Cookie` header or the JSON export of a browser extension. Re-read within 2 s of a change. Wins over `BING_COOKIE_U`.'
     })
   ),
+  SESSION_CHECK_MINUTES: Type.Integer({
+    default: 30,
+    minimum: 0,
+    maximum: 10_080,
+    description:
+      'Minutes after which an account that nothing was learnt of is looked at, by fetching the start page of Image Creator. 0: never.'
+  }),
   BING_URL: url('Base URL of Bing.', 'https://www.bing.com', 'https?'),
   BING_CHAT_URL: Type.String({
     description: 'URL of the chat hub.',
@@ -60,7 +69,47 @@ export const ConfigSchema = Type.Object({
     pattern: '^(wss?)://[^\\s#]+$'
   }),
   BING_MEDIA_URL: url('Base URL of finished pictures and videos.', 'https://th.bing.com', 'https?'),
-  CHAT_UPSTREAM: oneOf(['sydney'], 'Chat protocol. This version speaks `sydney` only.', 'sydney'),
+  CHAT_UPSTREAM: oneOf(
+    ['sydney', 'copilot'],
+    'Chat protocol: `sydney` (Bing Chat, until 2025) or `copilot` (copilot.microsoft.com).',
+    'sydney'
+  ),
+  COPILOT_URL: url(
+    'Base URL of Copilot; its socket has the same host.',
+    'https://copilot.microsoft.com',
+    'https?'
+  ),
+  COPILOT_COOKIE_FILE: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'File with the cookies of copilot.microsoft.com: a whole `Cookie` header or the JSON export of a browser extension. Re-read within 2 s of a change. Without cookies and token: an anonymous session, where Copilot allows one.'
+    })
+  ),
+  COPILOT_ACCESS_TOKEN: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description:
+        'Access token of copilot.microsoft.com, which most accounts need beside the cookies. Secret.'
+    })
+  ),
+  COPILOT_ACCESS_TOKEN_FILE: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: 'File with that token. Re-read within 2 s of a change. Wins over `COPILOT_ACCESS_TOKEN`.'
+    })
+  ),
+  COPILOT_TOKEN_ON_HTTP: Type.Boolean({
+    default: false,
+    description:
+      'Whether the token goes with HTTP calls too (`Authorization: Bearer`), not only with the socket.'
+  }),
+  COPILOT_IDENTITY_TYPE: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: 'Kind of a federated Copilot account, e.g. `google` for one that signs in with Google.'
+    })
+  ),
   WHITELIST_FILE: Type.String({
     default: 'whitelist.txt',
     minLength: 1,
@@ -148,6 +197,14 @@ export const ConfigSchema = Type.Object({
     'Turns and conversation starts in flight at once; more wait their turn. 0: no limit.',
     50
   ),
+  COPILOT_TURNS_PER_MINUTE: parallel(
+    'Questions to Copilot within any minute; more wait their turn, as long as their deadline allows. 0: no limit.',
+    TURNS_PER_MINUTE
+  ),
+  COPILOT_CONCURRENCY: parallel(
+    'Turns and conversation starts in flight at once with Copilot, where `CHAT_CONCURRENCY` allows more. 0: no limit.',
+    CONCURRENCY
+  ),
   CHAT_WARM_SOCKETS: parallel(
     'Connections to the chat hub that are opened ahead of the next question, at most; each waits a minute for it. 0: none.',
     WARM_SOCKETS
@@ -167,6 +224,35 @@ export const ConfigSchema = Type.Object({
     'Least severe log line that is written. JSON lines on stdout, readable lines on a terminal.',
     'info'
   ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^\\s?#]+$',
+      description:
+        'OpenTelemetry collector that traces are sent to, over HTTP, e.g. `http://localhost:4318`; `/v1/traces` is added. Default: no traces.'
+    })
+  ),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^\\s?#]+$',
+      description: 'The same as a whole URL, to which nothing is added. Wins.'
+    })
+  ),
+  OTEL_EXPORTER_OTLP_HEADERS: Type.Optional(
+    Type.String({
+      minLength: 1,
+      description: 'Headers that the collector wants, as `name=value,…` with percent-encoded values. Secret.'
+    })
+  ),
+  OTEL_EXPORTER_OTLP_PROTOCOL: oneOf(
+    ['http/protobuf', 'http/json'],
+    'How traces are written.',
+    'http/protobuf'
+  ),
+  OTEL_SERVICE_NAME: Type.String({
+    default: 'bing-gateway',
+    minLength: 1,
+    description: 'Name of the service in traces.'
+  }),
   HTTPS_PROXY: Type.Optional(
     Type.String({
       pattern: '^https?://\\S+$',
@@ -180,15 +266,26 @@ export const ConfigSchema = Type.Object({
 
 export type Config = Static<typeof ConfigSchema>
 
-/** Settings of later versions that do nothing here, which the operator is told at start. */
-const LATER = ['COPILOT_URL', 'COPILOT_COOKIE_FILE', 'COPILOT_ACCESS_TOKEN', 'COPILOT_ACCESS_TOKEN_FILE']
+/** Settings that only one of the chat upstreams looks at. */
+const ONLY_FOR: { sydney: readonly string[]; copilot: readonly string[] } = {
+  sydney: ['BING_CHAT_URL', 'CHAT_WARM_SOCKETS'],
+  copilot: Object.keys(ConfigSchema.properties).filter((name) => name.startsWith('COPILOT_'))
+}
 
 const MAY_HOLD_CREDENTIALS: ReadonlySet<string> = new Set(['HTTPS_PROXY', 'DATABASE_URL'])
 
 /** Settings with a language of their own: whether a value can be read, and what is said when it can't. */
 const LANGUAGES: Record<string, { reads: (text: string) => boolean; form: string }> = {
+  COPILOT_IDENTITY_TYPE: {
+    reads: (text) => /^[a-z]{1,20}$/.test(text),
+    form: 'must be one word in small letters, such as google'
+  },
   DEFAULT_LIMITS: { reads: (text) => parseLimits(text) !== undefined, form: LIMIT_FORM },
   MEDIA_STORAGE: { reads: (text) => parseMediaLocation(text) !== undefined, form: LOCATION_FORM },
+  OTEL_EXPORTER_OTLP_HEADERS: {
+    reads: (text) => parseOtlpHeaders(text) !== undefined,
+    form: OTLP_HEADERS_FORM
+  },
   TRUST_PROXY: { reads: (text) => parseTrustedProxies(text) !== undefined, form: PROXIES_FORM },
   WEBHOOK_SECRET: {
     reads: (text) => Value.Check(ConfigSchema.properties.WEBHOOK_SECRET, text),
@@ -239,9 +336,10 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   return completeConfig(given)
 }
 
-/** Names of the settings that are given and do nothing in this version. */
+/** Names of the settings that are given and do nothing beside the others: those of the chat upstream that is not in use. */
 export function unusedSettings(env: Record<string, string | undefined>): string[] {
-  return LATER.filter((name) => env[name]?.trim())
+  const names = env.CHAT_UPSTREAM?.trim() === 'copilot' ? ONLY_FOR.sydney : ONLY_FOR.copilot
+  return names.filter((name) => env[name]?.trim())
 }
 
 /** Fills in the defaults. */

@@ -53,13 +53,14 @@ export async function startServer(config: Config, options: AppDependencies = {})
 
 /**
  * The process: logs, listens, and ends on SIGTERM or SIGINT with status 0 once it has drained.
- * A second signal ends it at once. When it can't start, it says why in one line and ends with status 1.
+ * A second signal ends it at once. On SIGHUP it reads its cookies again and believes that what was wrong with the account
+ * has been put right. When it can't start, it says why in one line and ends with status 1.
  *
- * @param unused names of settings that are given and do nothing in this version
+ * @param unused names of settings that are given and do nothing in this configuration
  */
 export async function serve(config: Config, unused: readonly string[] = []): Promise<void> {
   const logger = createLogger({ level: config.LOG_LEVEL, pretty: process.stdout.isTTY })
-  if (unused.length > 0) logger.warn({ settings: unused }, 'settings that do nothing in this version')
+  if (unused.length > 0) logger.warn({ settings: unused }, 'settings that do nothing in this configuration')
   let server: RunningServer
   try {
     server = await startServer(config, { logger })
@@ -70,7 +71,16 @@ export async function serve(config: Config, unused: readonly string[] = []): Pro
   }
 
   let stopping = false
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  // A terminal that is closed sends it as well, and wants the end.
+  const ending = process.stdout.isTTY
+    ? (['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    : (['SIGTERM', 'SIGINT'] as const)
+  if (!process.stdout.isTTY)
+    process.on('SIGHUP', () => {
+      logger.info({ signal: 'SIGHUP' }, 'reading the cookies again')
+      server.app.upstream.reload()
+    })
+  for (const signal of ending) {
     process.on(signal, () => {
       if (stopping) process.exit(1)
       stopping = true

@@ -7,6 +7,7 @@ import {
 } from '../../schemas/chat.ts'
 import { errors, Ref, withHeaders } from '../../schemas/common.ts'
 import { pageHeaders, pageQuery } from '../../schemas/page.ts'
+import { baseUrlOf } from '../core/base-url.ts'
 import { endPage, pageOf } from '../core/page.ts'
 import { toDetails, toSummary } from './view.ts'
 
@@ -53,7 +54,8 @@ export const conversationRoutes: FastifyPluginAsyncTypebox = async (fastify) => 
         request.caller.userId,
         request.params.conversationId
       )
-      return toDetails(conversation, turns)
+      const baseUrl = baseUrlOf(request)
+      return toDetails(conversation, turns, (id) => fastify.media.urlOf(id, baseUrl))
     }
   )
 

@@ -7,8 +7,11 @@ import type {
 import type { PageEnd } from '../../src/store/page.ts'
 import { conversationUnknown, turnInProgress } from './turn-claims.ts'
 
+/** Removes the copies of a conversation's pictures. */
+export type RemoveCopies = (conversationId: string) => Promise<void>
+
 /** What an owner may do with conversations beside asking. Somebody else's conversation is an unknown one. */
-export function createConversationService(store: ConversationStore) {
+export function createConversationService(store: ConversationStore, removeCopies: RemoveCopies) {
   async function own(owner: string, id: string): Promise<Conversation> {
     const conversation = await store.get(id)
     if (conversation === undefined || conversation.owner !== owner) throw conversationUnknown()
@@ -36,7 +39,10 @@ export function createConversationService(store: ConversationStore) {
      * @throws {GatewayError} not_found_error | conflict_error
      */
     async remove(owner: string, id: string): Promise<void> {
-      if (await store.remove(id, owner)) return
+      if (await store.remove(id, owner)) {
+        await removeCopies(id)
+        return
+      }
       await own(owner, id)
       throw turnInProgress()
     }

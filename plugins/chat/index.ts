@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import fp from 'fastify-plugin'
 import {
+  AttachmentSchema,
   ChatAnswerSchema,
   ChatEventsSchema,
   ChatRequestSchema,
@@ -14,16 +15,18 @@ import {
   SourceSchema
 } from '../../schemas/chat.ts'
 import { errors, idempotencyKeyHeader, REPLAYED, Ref, StringEnum, withHeaders } from '../../schemas/common.ts'
-import { createSydneyClient } from '../../src/upstream/sydney/client.ts'
-import { CONSTANTS_VERSION, MAX_PROMPT_CHARS } from '../../src/upstream/sydney/constants.ts'
 import { notListed } from '../auth/index.ts'
 import { prefersEvents } from '../core/accept.ts'
+import { baseUrlOf } from '../core/base-url.ts'
 import { hangUp } from '../core/hang-up.ts'
+import { timeSpentOf } from '../core/requests.ts'
 import { conversationRoutes } from './conversation-routes.ts'
 import { type ConversationService, createConversationService } from './conversation-service.ts'
+import { createChatMetrics } from './metrics.ts'
 import { type ChatService, createChatService } from './service.ts'
 import { createTurnClaims } from './turn-claims.ts'
 import { streamTurn } from './turn-stream.ts'
+import { createChatUpstream } from './upstream.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -60,7 +63,10 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       return fastify.idempotent(request, reply, {
         owner: caller.userId,
         signal: gone,
-        answer: async () => ({ status: 200, body: { ...(await fastify.chat.create(caller, stop)) } })
+        answer: async () => ({
+          status: 200,
+          body: { ...(await fastify.chat.create(caller, stop, timeSpentOf(request))) }
+        })
       })
     }
   )
@@ -95,9 +101,12 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     },
     async (request, reply) => {
       const { body, caller, log } = request
-      const { chat, clock, lifecycle } = fastify
+      const { chat, clock, lifecycle, media } = fastify
+      const baseUrl = baseUrlOf(request)
       const context = {
         caller: caller.userId,
+        spent: timeSpentOf(request),
+        copyUrl: (id: string) => media.urlOf(id, baseUrl),
         onRepeat: (error: Error, attempt: number) => log.warn({ err: error, attempt }, 'turn repeated')
       }
       if (body.stream ?? prefersEvents(request.headers.accept)) {
@@ -118,13 +127,14 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
 /** Capability: chat sessions (seed A's routes). */
 export default fp(
   async (fastify) => {
-    const { config, clock, upstream, limits, log, worker } = fastify
+    const { config, clock, instruments, metrics, upstream, limits, log, media, worker } = fastify
     const { conversations, database } = fastify.store
     for (const schema of [
       CreateConversationRequestSchema,
       ConversationSchema,
       ChatRequestSchema,
       SourceSchema,
+      AttachmentSchema,
       ChatAnswerSchema,
       ConversationSummarySchema,
       ConversationListSchema,
@@ -133,17 +143,11 @@ export default fp(
     ]) {
       fastify.addSchema(schema)
     }
-    const client = createSydneyClient({
-      bingUrl: config.BING_URL,
-      chatUrl: config.BING_CHAT_URL,
-      account: upstream.account,
-      http: upstream.http,
-      proxy: { httpsProxy: config.HTTPS_PROXY, noProxy: config.NO_PROXY },
-      clock,
-      warm: { sockets: config.CHAT_WARM_SOCKETS },
-      log
-    })
-    fastify.log.info({ url: config.BING_CHAT_URL, constants: CONSTANTS_VERSION }, 'chat upstream')
+    const driver = upstream.copilot === undefined ? 'sydney' : 'copilot'
+    const measures = createChatMetrics({ driver, instruments, metrics, log })
+    const { client, kind, ...chosen } = createChatUpstream(fastify, measures.onUnknown)
+    const measured = measures.measured(client)
+    fastify.log.info({ upstream: kind, url: chosen.url, constants: chosen.constants }, 'chat upstream')
     const claims = createTurnClaims({ store: conversations, worker, clock, log })
     fastify.addHook('onClose', async () => {
       await client.close()
@@ -153,11 +157,13 @@ export default fp(
       'chat',
       createChatService({
         client: {
-          create: (signal) => upstream.observe('sydney', client.create(signal)),
-          ask: (...args) => upstream.observe('sydney', client.ask(...args)),
+          create: (signal) => upstream.observe(kind, 'create', () => measured.create(signal)),
+          ask: (...args) => upstream.observe(kind, 'turn', () => measured.ask(...args)),
           close: () => client.close()
         },
-        kind: 'sydney',
+        kind,
+        timeoutRow: chosen.timeoutRow,
+        keepPictures: media.chatPictures.keep,
         store: conversations,
         claims,
         limits: {
@@ -168,13 +174,28 @@ export default fp(
         notListed,
         clock,
         timeoutMs: config.CHAT_TIMEOUT_MS,
-        concurrency: config.CHAT_CONCURRENCY,
-        maxPromptChars: MAX_PROMPT_CHARS
+        concurrency: chosen.concurrency,
+        turnsPerMinute: chosen.turnsPerMinute,
+        maxPromptChars: chosen.maxPromptChars,
+        onAdmitted: measures.onAdmitted
       })
     )
-    fastify.decorate('conversations', createConversationService(conversations))
+    fastify.decorate(
+      'conversations',
+      createConversationService(conversations, async (id) => {
+        try {
+          if ((await media.files.ofTasks([id])).size > 0) await media.removeOfTask(id)
+        } catch (error) {
+          // The conversation is gone all the same, and nobody finds the copies any more.
+          log.warn({ err: error, conversationId: id }, 'copies of its pictures could not be removed')
+        }
+      })
+    )
     fastify.register(routes)
     fastify.register(conversationRoutes)
   },
-  { name: 'chat', dependencies: ['config', 'errors', 'store', 'upstream', 'lifecycle', 'idempotency'] }
+  {
+    name: 'chat',
+    dependencies: ['config', 'errors', 'store', 'metrics', 'upstream', 'media', 'lifecycle', 'idempotency']
+  }
 )

@@ -4,21 +4,29 @@ import type { Clock } from '../../src/clock.ts'
 import { GatewayError } from '../../src/errors.ts'
 import { deadline } from '../../src/jobs/deadline.ts'
 import { createFairGate } from '../../src/jobs/fair-gate.ts'
+import type { TimeSpent } from '../../src/jobs/time-spent.ts'
+import type { ChatPictures, KeptPicture } from '../../src/media/chat-pictures.ts'
 import type {
   ConversationStore,
   StoredAnswer,
   Conversation as StoredConversation
 } from '../../src/store/conversation-store.ts'
-import type { ChatClient, TextChange } from '../../src/upstream/chat-client.ts'
-import { UpstreamError } from '../../src/upstream/failures.ts'
+import type { Answer, ChatClient, TextChange } from '../../src/upstream/chat-client.ts'
+import { type FailureId, UpstreamError } from '../../src/upstream/failures.ts'
 import type { Caller } from '../auth/index.ts'
 import { conversationUnknown, type HeldTurn, type TurnClaims, turnInProgress } from './turn-claims.ts'
-import { answerFields } from './view.ts'
+import { answerFields, type CopyUrl } from './view.ts'
 
 export interface ChatServiceSettings {
   client: ChatClient
   /** Which protocol the client speaks; stored with each conversation. */
   kind: string
+  /** What a call that takes too long is. */
+  timeoutRow: FailureId
+  /** Questions that one account may be asked a minute; 0: any number. */
+  turnsPerMinute: number
+  /** Copies the pictures of an answer. */
+  keepPictures: ChatPictures['keep']
   store: ConversationStore
   claims: TurnClaims
   limits: CreationLimits
@@ -30,6 +38,8 @@ export interface ChatServiceSettings {
   /** 0: no limit. */
   concurrency: number
   maxPromptChars: number
+  /** Told how long each turn and each conversation start waited for a place, in milliseconds. */
+  onAdmitted?: (waitedMs: number) => void
 }
 
 /** What a caller may create. @see plugins/auth/limits.ts */
@@ -49,8 +59,12 @@ export interface AskContext {
   /** Who asks, where the request says it beside the signature; else the empty string. */
   caller: string
   signal: AbortSignal
+  /** Where the caller finds copies of pictures. */
+  copyUrl: CopyUrl
   onText?: (change: TextChange) => void
   onRepeat?: (error: Error, attempt: number) => void
+  /** Where the time of the request goes. */
+  spent?: TimeSpent | undefined
 }
 
 /** Closed for good by these rows of docs/protocol/failures.md. */
@@ -61,27 +75,41 @@ const ENDS: Readonly<Record<string, 'full' | 'expired'>> = {
   S4: 'expired'
 }
 /** After these, as after a hang-up, the upstream may have counted a turn that nobody was answered. */
-const UNDECIDED: readonly string[] = ['W8', 'W10', 'W11', 'W12']
+const UNDECIDED: readonly string[] = ['W8', 'W10', 'W11', 'W12', 'P15', 'P16', 'P18', 'P-empty', 'T11']
+/** A turn that could only begin so shortly before its deadline would be asked for nothing. */
+const SHORTEST_TURN_MS = 4000
 
 /** Rules of conversations that hold for every caller: who may ask, in which order, and what a repeat means. */
 export function createChatService(settings: ChatServiceSettings) {
   const { client, store, claims, limits, clock } = settings
-  const gate = createFairGate(settings.concurrency)
+  const gate = createFairGate(settings.concurrency, {
+    perMinute: settings.turnsPerMinute,
+    clock,
+    tooLate: (waitS) => paceLimited(settings.turnsPerMinute, waitS)
+  })
 
   async function within<T>(
     owner: string,
     signal: AbortSignal,
+    spent: TimeSpent | undefined,
+    isTurn: boolean,
     run: (signal: AbortSignal) => Promise<T>
   ): Promise<T> {
-    const limit = deadline(clock, settings.timeoutMs, () => new UpstreamError('W10'), signal)
+    const by = clock.now() + settings.timeoutMs - SHORTEST_TURN_MS
+    const limit = deadline(clock, settings.timeoutMs, () => new UpstreamError(settings.timeoutRow), signal)
+    const askedAt = performance.now()
+    spent?.enter('queue')
     try {
-      const leave = await gate.enter(owner, limit.signal)
+      const leave = await gate.enter(owner, limit.signal, isTurn ? { by } : undefined)
+      settings.onAdmitted?.(performance.now() - askedAt)
+      spent?.enter('upstream')
       try {
         return await run(limit.signal)
       } finally {
         leave()
       }
     } finally {
+      spent?.enter(undefined)
       limit.clear()
     }
   }
@@ -122,6 +150,7 @@ export function createChatService(settings: ChatServiceSettings) {
   async function replay(
     conversation: StoredConversation,
     request: ChatRequest,
+    copyUrl: CopyUrl,
     underWay: boolean
   ): Promise<AskResult | undefined> {
     const expected = conversation.nextInvocation
@@ -129,10 +158,11 @@ export function createChatService(settings: ChatServiceSettings) {
     if (given !== expected) {
       const last = given === expected - 1 ? await store.turn(conversation.id, given) : undefined
       if (last?.prompt === request.prompt)
-        return { answer: toAnswer(conversation.id, given, last.answer), replayed: true }
+        return { answer: toAnswer(conversation.id, given, last.answer, copyUrl), replayed: true }
       if (underWay) throw turnInProgress()
       throw wrongInvocation(expected, last === undefined ? undefined : given)
     }
+    if (conversation.upstreamKind !== settings.kind) throw otherUpstream()
     if (conversation.state === 'full') throw new UpstreamError('S14')
     if (conversation.state === 'expired') throw new UpstreamError('S3')
     return undefined
@@ -142,7 +172,7 @@ export function createChatService(settings: ChatServiceSettings) {
     const { conversation } = turn
     const { id } = conversation
     // Another gateway may have answered since the first look.
-    const replayed = await replay(conversation, request, false)
+    const replayed = await replay(conversation, request, context.copyUrl, false)
     if (replayed !== undefined) return replayed
 
     const question = {
@@ -154,11 +184,14 @@ export function createChatService(settings: ChatServiceSettings) {
     }
     let isAsked = false
     try {
-      const answer = await within(conversation.owner, context.signal, (signal) =>
+      const answer = await within(conversation.owner, context.signal, context.spent, true, (signal) =>
         client.ask(conversation.upstream, question, {
           signal,
           onText: context.onText,
-          onRepeat: context.onRepeat,
+          onRepeat(error, attempt) {
+            gate.note()
+            context.onRepeat?.(error, attempt)
+          },
           onConversation: (upstream) => turn.moveUpstream(upstream),
           onAsked: () => {
             isAsked = true
@@ -167,6 +200,7 @@ export function createChatService(settings: ChatServiceSettings) {
       )
       const { message, sources, suggestions, turns, notice } = answer
       const kept: StoredAnswer = { message, sources, suggestions, turns, notice }
+      if (answer.pictures.length > 0) kept.pictures = await keepPictures(conversation, answer, context.signal)
       await turn.answer({
         invocationId: question.invocationId,
         prompt: request.prompt,
@@ -177,7 +211,7 @@ export function createChatService(settings: ChatServiceSettings) {
         upstream: answer.conversation,
         expiresAt: answer.expiresAt ?? null
       })
-      return { answer: toAnswer(id, question.invocationId, kept), replayed: false }
+      return { answer: toAnswer(id, question.invocationId, kept, context.copyUrl), replayed: false }
     } catch (error) {
       const ended = error instanceof UpstreamError ? ENDS[error.row] : undefined
       // The upstream's word is what the caller gets, whether or not it can be noted.
@@ -188,8 +222,19 @@ export function createChatService(settings: ChatServiceSettings) {
     }
   }
 
-  async function open(owner: string, signal: AbortSignal): Promise<Conversation> {
-    const upstream = await within(owner, signal, (limited) => client.create(limited))
+  /** @throws {UpstreamError} P-empty, when the pictures were all that there was and none of them is of any use */
+  async function keepPictures(
+    { id: conversationId, owner, nextInvocation: invocationId }: StoredConversation,
+    { message, pictures }: Answer,
+    signal: AbortSignal
+  ): Promise<readonly KeptPicture[]> {
+    const kept = await settings.keepPictures({ conversationId, owner, invocationId, pictures, signal })
+    if (message === '' && kept.length === 0) throw new UpstreamError('P-empty')
+    return kept
+  }
+
+  async function open(owner: string, signal: AbortSignal, spent?: TimeSpent): Promise<Conversation> {
+    const upstream = await within(owner, signal, spent, false, (limited) => client.create(limited))
     const now = clock.now()
     const signature = randomBytes(32).toString('base64url')
     const conversation: StoredConversation = {
@@ -223,10 +268,10 @@ export function createChatService(settings: ChatServiceSettings) {
      * Opens a conversation for a whitelisted caller, and counts it against their limit unless that fails.
      * @throws {GatewayError} rate_limit_error | what the client's `create` throws
      */
-    async create(caller: Caller, signal: AbortSignal): Promise<Conversation> {
+    async create(caller: Caller, signal: AbortSignal, spent?: TimeSpent): Promise<Conversation> {
       const window = await limits.take(caller)
       try {
-        return await open(caller.userId, signal)
+        return await open(caller.userId, signal, spent)
       } catch (error) {
         await limits.giveBack(caller, window).catch(() => {})
         throw error
@@ -255,7 +300,7 @@ export function createChatService(settings: ChatServiceSettings) {
       }
       const conversation = await authorized(request, context.caller)
       return (
-        (await replay(conversation, request, conversation.askedBy !== null)) ??
+        (await replay(conversation, request, context.copyUrl, conversation.askedBy !== null)) ??
         claims.hold(conversation, (turn) => ask(turn, request, context))
       )
     }
@@ -264,8 +309,13 @@ export function createChatService(settings: ChatServiceSettings) {
 
 export type ChatService = ReturnType<typeof createChatService>
 
-function toAnswer(conversationId: string, invocationId: number, answer: StoredAnswer): ChatAnswer {
-  const { message, ...rest } = answerFields(answer)
+function toAnswer(
+  conversationId: string,
+  invocationId: number,
+  answer: StoredAnswer,
+  copyUrl: CopyUrl
+): ChatAnswer {
+  const { message, ...rest } = answerFields(answer, copyUrl)
   return {
     message,
     conversationId,
@@ -286,6 +336,23 @@ function wrongInvocation(expected: number, answered: number | undefined): Gatewa
     'conflict_error',
     answered === undefined ? next : `Turn ${answered} was answered for another prompt. ${next}`,
     { code: 'wrong_invocation', param: 'invocationId', shouldRetry: false }
+  )
+}
+
+/** The conversation began while CHAT_UPSTREAM was another one, which holds what was said in it. */
+function otherUpstream(): GatewayError {
+  return new GatewayError(
+    'not_found_error',
+    'The conversation was held with another chat service than the gateway uses now. Create a new one.',
+    { code: 'conversation_expired', shouldRetry: false }
+  )
+}
+
+function paceLimited(perMinute: number, retryAfter: number): GatewayError {
+  return new GatewayError(
+    'rate_limit_error',
+    `The gateway asks at most ${perMinute} questions a minute, and the next ones are spoken for.`,
+    { code: 'pace_limited', retryAfter }
   )
 }
 

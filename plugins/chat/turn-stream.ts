@@ -34,12 +34,14 @@ export async function streamTurn(
   const cancelled = new AbortController()
   const unfollow = followSignals(cancelled, [stopping])
   let isTooSlow = false
+  let hasText = false
   raw.once('close', () => {
     if (!raw.writableFinished && !isTooSlow) cancelled.abort(new CallerGone())
   })
 
   // Runs where the upstream's message arrives, so that nothing stands between that and the caller's socket.
   function onText({ kind, text }: TextChange): void {
+    hasText = true
     if (isTooSlow) return
     isTooSlow = events.unsentBytes > UNSENT_MAX_BYTES
     if (isTooSlow) fail(readerTooSlow())
@@ -54,10 +56,9 @@ export async function streamTurn(
 
   try {
     const { answer, replayed } = await ask({ signal: cancelled.signal, onText })
-    if (replayed) {
-      reply.header('idempotency-replayed', 'true')
-      onText({ kind: 'delta', text: answer.message })
-    }
+    if (replayed) reply.header('idempotency-replayed', 'true')
+    // A stored answer; or one of pictures alone, whose message has their addresses.
+    if (!hasText) onText({ kind: 'delta', text: answer.message })
     const serialize = reply.getSerializationFunction('200', 'application/json') ?? JSON.stringify
     events.send('done', String(serialize({ ...answer })))
     events.end()

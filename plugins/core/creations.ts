@@ -97,7 +97,9 @@ export default fp(
             limit.signal
           )
         } catch (error) {
-          if (gone.aborted || !limit.signal.aborted) throw error
+          // A caller may leave just when the wait is over: that is not an answer that anybody would get.
+          gone.throwIfAborted()
+          if (!limit.signal.aborted) throw error
           const task = await store.tasks.get(taskId)
           if (task === undefined) throw taskUnknown()
           return task

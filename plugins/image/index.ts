@@ -25,13 +25,15 @@ import {
 import { GatewayError, storeUnavailable } from '../../src/errors.ts'
 import { deadline } from '../../src/jobs/deadline.ts'
 import { cancelled, fromTaskError } from '../../src/jobs/task-errors.ts'
-import { isTerminal } from '../../src/jobs/task-states.ts'
+import { isHeld, isTerminal } from '../../src/jobs/task-states.ts'
+import type { TimeSpent } from '../../src/jobs/time-spent.ts'
 import { isStoreFault } from '../../src/store/database.ts'
 import type { ImageTask, Task } from '../../src/store/task-store.ts'
 import { baseUrlOf } from '../core/base-url.ts'
 import { type NewCreation, taskUnknown } from '../core/creations.ts'
 import { hangUp } from '../core/hang-up.ts'
 import { applied, preferences } from '../core/prefer.ts'
+import { timeSpentOf } from '../core/requests.ts'
 
 /** Past the deadline of a creation, in milliseconds: time for the loop to end it. */
 const OVERTIME_MS = 2000
@@ -74,28 +76,47 @@ export function createImageService({
     },
 
     /**
-     * Waits for the images of a task.
-     * @throws {GatewayError} what the creation failed with
+     * Waits for the images of a task. Where a person must act first, the caller is told at once: a prompt that was not
+     * sent stays unsent, and what Bing has accepted goes on when that is done.
+     * @throws {GatewayError} what the creation failed with, or can't go on for
      */
-    async finished(id: string, gone: AbortSignal): Promise<ImageTask> {
-      // The loop ends the task at its deadline. With the store away it can't, and the caller is told all the same.
+    async finished(id: string, gone: AbortSignal, spent?: TimeSpent): Promise<ImageTask> {
+      // The loop ends the task at its deadline. With the store away it can't, and with a last look that stalls or copies
+      // that take long it does so later; the caller is told all the same.
+      const overtime = new Error('the time of the creation is over')
       const limit = deadline(
         clock,
         config.IMAGE_TIMEOUT_MS + OVERTIME_MS,
-        () => storeUnavailable(NO_REPEAT),
+        () => overtime,
         gone,
         lifecycle.stopping
       )
       let task: Task
       try {
-        task = await taskRunner.waitFor(id, (seen) => isTerminal(seen.state), limit.signal)
+        do {
+          task = await taskRunner.waitFor(
+            id,
+            (seen) => {
+              spent?.follow(seen)
+              return isTerminal(seen.state) || seen.state === 'paused' || isHeld(seen)
+            },
+            limit.signal
+          )
+          // One that went on meanwhile is waited for as before.
+          if (isHeld(task)) task = (await taskRunner.giveUp(task)) ?? task
+        } while (isHeld(task))
       } catch (error) {
         if (lifecycle.stopping.aborted && !gone.aborted) throw goesOn(id)
         if (isStoreFault(error)) throw storeUnavailable({ ...NO_REPEAT, cause: error })
-        throw error
+        if (error !== overtime) throw error
+        task = await present(id).catch((cause: unknown) => {
+          throw isStoreFault(cause) ? storeUnavailable({ ...NO_REPEAT, cause }) : cause
+        })
       } finally {
         limit.clear()
       }
+      if (task.state === 'paused' && task.error !== null) throw paused(task.id, fromTaskError(task.error))
+      if (!isTerminal(task.state)) throw overdue(task.id)
       return ended(task)
     },
 
@@ -104,8 +125,13 @@ export function createImageService({
      * @returns `undefined` when they take longer
      * @throws {GatewayError} what the creation failed with
      */
-    async within(id: string, ms: number, gone: AbortSignal): Promise<ImageTask | undefined> {
-      const task = await creations.waitFor(id, (seen) => isTerminal(seen.state), ms, gone)
+    async within(
+      id: string,
+      ms: number,
+      gone: AbortSignal,
+      spent?: TimeSpent
+    ): Promise<ImageTask | undefined> {
+      const task = await creations.waitFor(id, (seen) => isTerminal(seen.state), ms, gone, spent)
       return isTerminal(task.state) ? ended(task) : undefined
     },
 
@@ -113,11 +139,13 @@ export function createImageService({
     left: (id: string) => taskRunner.abandon(id),
 
     /** The task of an image creation. */
-    async task(id: string): Promise<Task> {
-      const task = await store.tasks.get(id)
-      if (task === undefined) throw taskUnknown()
-      return task
-    }
+    task: present
+  }
+
+  async function present(id: string): Promise<Task> {
+    const task = await store.tasks.get(id)
+    if (task === undefined) throw taskUnknown()
+    return task
   }
 }
 
@@ -138,6 +166,24 @@ function named<T extends { id: string; value: number }>(
   if (found !== undefined) return found.id
   const known = list.map((entry) => `${entry.id} (${entry.value})`).join(', ')
   throw new GatewayError('invalid_request_error', `${param} must be one of ${known}.`, { param })
+}
+
+/** The reason is the account's, not the creation's; so it is neither the end of the task nor the outcome that a key stands for. */
+function paused(id: string, { type, message, code, retryAfter }: GatewayError): GatewayError {
+  return new GatewayError(
+    type,
+    `${message} Bing has accepted the prompt before that: look at /task/${id} when it is done.`,
+    { code, ...(retryAfter === undefined ? {} : { retryAfter }), ...NO_REPEAT }
+  )
+}
+
+/** Likewise: it may still be finished, so this is not what becomes of it. */
+function overdue(id: string): GatewayError {
+  return new GatewayError(
+    'upstream_timeout_error',
+    `Bing did not finish in time. The gateway still looks after it: see /task/${id}.`,
+    { code: 'timeout', ...NO_REPEAT }
+  )
 }
 
 function goesOn(id: string): GatewayError {
@@ -192,6 +238,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       const gone = hangUp(reply)
       const prefer = preferences(request)
       const baseUrl = baseUrlOf(request)
+      const spent = timeSpentOf(request)
       let attended = false
       return fastify.idempotent(request, reply, {
         owner: caller.userId,
@@ -204,14 +251,14 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         async answer(taskId) {
           if (!prefer.respondAsync) {
             try {
-              return { status: 200, body: await created(await images.finished(taskId, gone)) }
+              return { status: 200, body: await created(await images.finished(taskId, gone, spent)) }
             } catch (error) {
               if (gone.aborted && attended) await images.left(taskId)
               throw error
             }
           }
           const headers = applied(prefer)
-          const task = await images.within(taskId, prefer.waitMs ?? 0, gone)
+          const task = await images.within(taskId, prefer.waitMs ?? 0, gone, spent)
           if (task !== undefined) return { status: 200, headers, body: await created(task) }
           const { prompt } = await images.task(taskId)
           return {

@@ -2,6 +2,7 @@ import fp from 'fastify-plugin'
 import { type MediaItem, MediaItemSchema } from '../../schemas/media.ts'
 import { ConfigError } from '../../src/config.ts'
 import { type Archive, createArchive, mediaFolder } from '../../src/media/archive.ts'
+import { type ChatPictures, createChatPictures } from '../../src/media/chat-pictures.ts'
 import { LOCATION_FORM, parseMediaLocation } from '../../src/media/location.ts'
 import { createMediaSignatures, type MediaSignatures } from '../../src/media/signature.ts'
 import { type MediaStorage, openMediaStorage } from '../../src/media/storage.ts'
@@ -14,6 +15,10 @@ declare module 'fastify' {
     media: {
       /** Copies what was made before its task ends. */
       archive: Archive
+      /** Copies the pictures of a chat answer before it is stored. */
+      chatPictures: ChatPictures
+      /** The signed URL of a copy. @param baseUrl without a slash at its end */
+      urlOf(id: string, baseUrl: string): string
       /**
        * The copies as callers see them, with signed URLs.
        * @param baseUrl without a slash at its end
@@ -53,25 +58,28 @@ export default fp(
 
     const files = createMediaStore(store.database)
     const signatures = createMediaSignatures(await sharedSecret(store.database, 'media-urls'))
+    const urlOf = (id: string, baseUrl: string) =>
+      `${baseUrl}/media/${id}?${signatures.query(id, clock.now())}`
+    const client = (allowedBases: readonly string[]) =>
+      createMediaClient({ http: upstream.http, allowedBases, mediaUrl: config.BING_MEDIA_URL })
+    const bing = [config.BING_URL, config.BING_MEDIA_URL]
     fastify.decorate('media', {
-      archive: createArchive({
-        media: createMediaClient({
-          http: upstream.http,
-          allowedBases: [config.BING_URL, config.BING_MEDIA_URL],
-          mediaUrl: config.BING_MEDIA_URL
-        }),
+      archive: createArchive({ media: client(bing), storage, clock, log }),
+      chatPictures: createChatPictures({
+        media: client(upstream.copilot === undefined ? bing : [...bing, config.COPILOT_URL]),
         storage,
+        files,
         clock,
         log
       }),
+      urlOf,
       async views(taskIds, baseUrl) {
-        const now = clock.now()
         const found = await files.ofTasks(taskIds)
         return new Map(
           [...found].map(([taskId, rows]) => [
             taskId,
             rows.map(({ id, width, height, content_type: contentType }) => ({
-              url: `${baseUrl}/media/${id}?${signatures.query(id, now)}`,
+              url: urlOf(id, baseUrl),
               width,
               height,
               contentType

@@ -22,6 +22,7 @@ import { type ServerSentEvent, sendEvents } from '../core/event-stream.ts'
 import { hangUp } from '../core/hang-up.ts'
 import { endPage, pageOf } from '../core/page.ts'
 import { applied, preferences } from '../core/prefer.ts'
+import { timeSpentOf } from '../core/requests.ts'
 import { toTaskView } from '../core/task-view.ts'
 
 const routes: FastifyPluginAsyncTypebox = async (fastify) => {
@@ -98,7 +99,8 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
           task.id,
           ({ state }) => isTerminal(state),
           prefer.waitMs,
-          hangUp(reply)
+          hangUp(reply),
+          timeSpentOf(request)
         )
       }
       return enveloped(await viewOf(task, request))
@@ -170,6 +172,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     signal: AbortSignal
   ): AsyncGenerator<ServerSentEvent> {
     for (let present = task; ; ) {
+      timeSpentOf(request).follow(present)
       yield { event: 'status', data: await viewOf(present, request) }
       if (isTerminal(present.state)) return
       const last = publicStatus(present.state)

@@ -20,13 +20,15 @@ import {
 } from '../../schemas/video.ts'
 import { followSignals } from '../../src/follow-signals.ts'
 import { fromTaskError } from '../../src/jobs/task-errors.ts'
-import { isTerminal } from '../../src/jobs/task-states.ts'
+import { isHeld, isTerminal } from '../../src/jobs/task-states.ts'
+import type { TimeSpent } from '../../src/jobs/time-spent.ts'
 import { isStoreFault } from '../../src/store/database.ts'
 import type { Task } from '../../src/store/task-store.ts'
 import { baseUrlOf } from '../core/base-url.ts'
 import { type NewCreation, taskUnknown } from '../core/creations.ts'
 import { hangUp } from '../core/hang-up.ts'
 import { applied, preferences } from '../core/prefer.ts'
+import { timeSpentOf } from '../core/requests.ts'
 import { toTaskView } from '../core/task-view.ts'
 
 declare module 'fastify' {
@@ -59,22 +61,27 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
      * @param begun the task as this request has stored it
      * @throws {GatewayError} what the submit failed with
      */
-    async submitted(id: string, begun: Task | undefined, gone: AbortSignal): Promise<Task> {
+    async submitted(
+      id: string,
+      begun: Task | undefined,
+      gone: AbortSignal,
+      spent?: TimeSpent
+    ): Promise<Task> {
       const end = new AbortController()
       const unfollow = followSignals(end, [gone, lifecycle.stopping])
       let seen: Task
       try {
         await taskRunner.step()
         // Whatever the step did not take has to wait for a free place; so has what Bing refused for want of one.
-        const stored = await present(id)
-        seen =
-          stored.state === 'queued'
-            ? stored
-            : await taskRunner.waitFor(
-                id,
-                ({ state, refusals }) => state !== 'submitting' && (state !== 'queued' || refusals > 0),
-                end.signal
-              )
+        seen = await present(id)
+        const hasLeft = (task: Task) => {
+          spent?.follow(task)
+          return task.state !== 'submitting' && (task.state !== 'queued' || task.refusals > 0 || isHeld(task))
+        }
+        if (seen.state !== 'queued') seen = await taskRunner.waitFor(id, hasLeft, end.signal)
+        // One that can't be sent is the caller's to send again. Unless it went on meanwhile.
+        while (isHeld(seen) && (await taskRunner.giveUp(seen)) === undefined)
+          seen = await taskRunner.waitFor(id, hasLeft, end.signal)
       } catch (error) {
         if (gone.aborted) throw gone.reason
         if (!lifecycle.stopping.aborted) {
@@ -129,6 +136,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       const gone = hangUp(reply)
       const prefer = { ...preferences(request), respondAsync: false }
       const baseUrl = baseUrlOf(request)
+      const spent = timeSpentOf(request)
       let begun: Task | undefined
       return fastify.idempotent(request, reply, {
         owner: caller.userId,
@@ -138,13 +146,13 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
           return begun.id
         },
         async answer(taskId) {
-          const { id, prompt } = await fastify.videos.submitted(taskId, begun, gone)
+          const { id, prompt } = await fastify.videos.submitted(taskId, begun, gone, spent)
           if (prefer.waitMs === undefined) return { status: 200, body: enveloped({ taskId: id, prompt }) }
           const headers = applied(prefer)
           const accepted = { taskId: id, prompt }
           try {
             const done = ({ state }: Task) => isTerminal(state)
-            const task = await fastify.creations.waitFor(id, done, prefer.waitMs, gone)
+            const task = await fastify.creations.waitFor(id, done, prefer.waitMs, gone, spent)
             const media = (await fastify.media.views([id], baseUrl)).get(id)
             return { status: 200, headers, body: enveloped({ ...accepted, task: toTaskView(task, media) }) }
           } catch (error) {

@@ -29,6 +29,10 @@ export interface DeliveryRunnerSettings {
   clock: Clock
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   onResult?: (result: DeliveryResult) => void
+  /** Makes an attempt where it is to be traced, and gives it headers by which the receiver can go on with the trace. */
+  around?:
+    | (<T>(taskId: string, send: (headers: Record<string, string>) => Promise<T>) => Promise<T>)
+    | undefined
   places?: PlaceLimits
 }
 
@@ -48,6 +52,7 @@ export interface DeliveryRunner {
 
 export function createDeliveryRunner(settings: DeliveryRunnerSettings): DeliveryRunner {
   const { store, tasks, sender, view, worker, clock, log, onResult = () => {} } = settings
+  const around: NonNullable<typeof settings.around> = settings.around ?? ((_taskId, send) => send({}))
   const places = createPlaces(settings.places ?? PLACES)
   const closing = new AbortController()
   let look: NodeJS.Timeout | undefined
@@ -81,7 +86,9 @@ export function createDeliveryRunner(settings: DeliveryRunnerSettings): Delivery
     let outcome: SendOutcome
     try {
       const body = await payload(delivery, task)
-      outcome = await sender.send({ id: delivery.id, url: delivery.url, body }, closing.signal)
+      outcome = await around(task.id, (headers) =>
+        sender.send({ id: delivery.id, url: delivery.url, body, headers }, closing.signal)
+      )
     } catch (error) {
       // It was broken off, or may not even have begun; `close` gives it back.
       if (closing.signal.aborted) return

@@ -12,6 +12,7 @@ import type {
 } from '../upstream/creation-client.ts'
 import type { PollSchedule } from './poll-schedule.ts'
 import { isUnspent, toTaskError } from './task-errors.ts'
+import { createTaskGate, type TaskGate, type UpstreamGate } from './task-gate.ts'
 import { isTerminal } from './task-states.ts'
 
 export interface TaskSettings {
@@ -23,6 +24,7 @@ export interface TaskSettings {
   /** Copies what was made before its task ends. Fails only with the signal's reason; what could not be copied is missing. */
   archive(task: Task, result: CreationResult, signal: AbortSignal): Promise<NewMedia[]>
   account: Account
+  upstream: UpstreamGate
   schedule: PollSchedule
   clock: Clock
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
@@ -30,10 +32,17 @@ export interface TaskSettings {
   concurrency: Record<TaskKind, number>
   /** Time that a video gets from its submit on; images carry their deadline from the start. */
   videoTimeoutMs: number
+  /** Makes a submit or a look, where it is to be traced. */
+  around?: ((task: Task, step: 'submit' | 'look', run: () => Promise<void>) => Promise<void>) | undefined
+  /** Told that a task's turn has come, and how long it had waited for that, in milliseconds. */
+  onBegun?: (task: Task, waitedMs: number) => void
+  /** Told of each task that this gateway has ended, and how long it took from its acceptance, in milliseconds. */
+  onEnded?: (task: Task, tookMs: number) => void
 }
 
 /** What submitting and looking have in common. */
 export interface TaskContext extends TaskSettings {
+  gate: TaskGate
   clientOf(task: Task): CreationClient<ImageRequest | VideoRequest>
   /** As the store's `move`; the end of a task goes into the log. */
   move(task: Task, to: Task['state'], patch: TaskPatch, options?: MoveOptions): Promise<Task | undefined>
@@ -49,6 +58,7 @@ export function createTaskContext(settings: TaskSettings): TaskContext {
   const { store, clock, log } = settings
   const context: TaskContext = {
     ...settings,
+    gate: createTaskGate(settings),
     clientOf: (task) =>
       (task.kind === 'image' ? settings.image : settings.video) as CreationClient<
         ImageRequest | VideoRequest
@@ -60,6 +70,7 @@ export function createTaskContext(settings: TaskSettings): TaskContext {
         const { id: taskId, kind, state, error, createdAt } = moved
         const ms = clock.now() - createdAt
         log.info({ taskId, kind, state, code: error?.code ?? undefined, ms }, 'task ended')
+        settings.onEnded?.(moved, ms)
       }
       return moved
     },

@@ -5,6 +5,8 @@ import { UpstreamError } from '../upstream/failures.ts'
 /** What a task whose time is over failed with. */
 export function timeout(task: Task): GatewayError {
   if (task.state === 'queued') {
+    // It could not be sent: that says more than that its time is over.
+    if (task.error !== null) return fromTaskError(task.error)
     return new UpstreamError('I21', {
       message: 'The creation waited for a free place until its time was over. Nothing was sent to Bing.',
       asked: false

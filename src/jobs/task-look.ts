@@ -2,6 +2,7 @@ import { GatewayError } from '../errors.ts'
 import type { MoveOptions, Task, TaskPatch } from '../store/task-store.ts'
 import { isPassing } from '../upstream/creation-client.ts'
 import { UpstreamError } from '../upstream/failures.ts'
+import { needsAPerson } from '../upstream/row-kinds.ts'
 import { deadline } from './deadline.ts'
 import type { PollSample } from './poll-plan.ts'
 import { jobOf, type TaskContext, variantOf } from './task-context.ts'
@@ -93,14 +94,14 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
   ): Promise<boolean> {
     // Not guarded by the claim: whoever saw the end has seen it.
     const moved = await context.move(task, to, patch, alongside)
-    // A place is free for a video that was held back. Images wait out the pause that row I10 asks for.
-    if (moved !== undefined && task.kind === 'video') await store.makeDue('queued', now(), 'video')
+    // A place is free for what was held back.
+    if (moved !== undefined) await context.gate.freed(task.kind)
     return moved !== undefined
   }
 
   async function failed(error: unknown): Promise<void> {
-    if (task.kind === 'video' && needsAPerson(error)) {
-      // V8: the id belongs to the account, so the video is still there once somebody has signed in again or passed the check.
+    if (waitsForAPerson(error)) {
+      // V8: the id belongs to the account, so the creation is still there once somebody has signed in again or passed the check.
       log.warn({ taskId: task.id, err: error }, 'task paused until there is a new cookie')
       // Cookies that came while this look was under way woke nobody yet.
       const isOld = account.generation !== generation
@@ -111,6 +112,11 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
     }
     if (error instanceof GatewayError && !isPassing(error)) {
       await ended('failed', { error: toTaskError(error), dueAt: null, completedAt: now() })
+      return
+    }
+    if (error instanceof UpstreamError && !error.asked && context.upstream.refusal(task.kind) !== undefined) {
+      // The circuit is open, so nothing was looked at.
+      await store.update(task.id, worker, { dueAt: now() + (error.retryAfter ?? 1) * 1000 })
       return
     }
     // Passing trouble, or a defect of ours: the creation goes on at Bing either way, so the task does too, until its deadline.
@@ -127,9 +133,7 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
 }
 
 /** Whether looking is of no use until somebody has renewed the cookie, passed a check, or moved the gateway to another network. */
-function needsAPerson(error: unknown): boolean {
-  return (
-    error instanceof UpstreamError &&
-    (error.type === 'auth_error' || error.row === 'T5' || error.row === 'T7')
-  )
+function waitsForAPerson(error: unknown): boolean {
+  if (!(error instanceof UpstreamError)) return false
+  return error.type === 'auth_error' || error.row === 'T5' || needsAPerson(error) !== undefined
 }

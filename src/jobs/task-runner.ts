@@ -14,6 +14,7 @@ import { submitTask } from './task-submit.ts'
 const LOOKS_AT_ONCE = 32
 /** Tasks that are claimed, or ended for being late, in one statement. */
 const BATCH = 100
+const KINDS = ['image', 'video'] as const satisfies TaskKind[]
 
 export interface TaskRunnerSettings extends TaskSettings {
   changes: Changes
@@ -41,6 +42,13 @@ export interface TaskRunner {
   cancel(task: Task): Promise<Task>
   /** Stops a task that has not been submitted yet because its caller left. */
   abandon(id: string): Promise<void>
+  /**
+   * Ends a queued task that can't be sent right now because its caller is told so.
+   * @returns the task as it is afterwards; `undefined` when it did not wait any more
+   */
+  giveUp(task: Task): Promise<Task | undefined>
+  /** Microsoft has asked for a pause: what is queued stays so until then, in milliseconds since the epoch. */
+  rest(kind: TaskKind, until: number): void
   /** Gives back, or ends, what a worker had claimed that has ended itself. */
   giveBack(worker: string): Promise<void>
   /** Stops claiming, lets submits under way finish for up to `graceMs` (their outcome matters), breaks off looks. */
@@ -48,7 +56,8 @@ export interface TaskRunner {
 }
 
 export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
-  const { store, account, clock, log, worker, changes } = settings
+  const { store, account, upstream, clock, log, worker, changes } = settings
+  const around = settings.around ?? ((_task, _step, run) => run())
   const context = createTaskContext(settings)
   const submits = new Set<string>()
   const lookStop = new AbortController()
@@ -96,8 +105,10 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
 
   async function submitQueued(kind: TaskKind): Promise<void> {
     for (;;) {
-      const claimed = await store.claimQueued(worker, kind, clock.now(), settings.concurrency[kind], BATCH)
-      for (const task of claimed) loop.work(task.id, () => submit(task))
+      const most = await context.gate.places(kind, BATCH)
+      if (most === 0) return
+      const claimed = await store.claimQueued(worker, kind, clock.now(), settings.concurrency[kind], most)
+      for (const task of claimed) loop.work(task.id, () => around(task, 'submit', () => submit(task)))
       if (claimed.length < BATCH) return
     }
   }
@@ -105,7 +116,8 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   async function lookAtDue(): Promise<void> {
     const places = LOOKS_AT_ONCE - (loop.busy.size - submits.size)
     if (places <= 0) return
-    for (const task of await store.claimDue(worker, clock.now(), places)) loop.work(task.id, () => look(task))
+    for (const task of await store.claimDue(worker, clock.now(), places))
+      loop.work(task.id, () => around(task, 'look', () => look(task)))
   }
 
   /** Gives back what a worker has claimed and does not work on. */
@@ -130,13 +142,20 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     async pass() {
       for (const task of await store.overdue(clock.now(), BATCH))
         await context.fail(task, timeout(task), { from: task.state })
-      await submitQueued('image')
-      await submitQueued('video')
+      for (const kind of KINDS) await submitQueued(kind)
       await lookAtDue()
     },
     reconcile: (busy) => release(worker, busy),
     nextDueAt: store.nextDueAt
   })
+
+  /** What a person was waited for has happened, or one look may find out whether it has. */
+  function wake(): void {
+    store
+      .makeDue('paused', clock.now())
+      .catch((error) => log.error({ err: error }, 'paused tasks could not be woken'))
+      .finally(loop.kick)
+  }
 
   const over = () => ({ error: null, dueAt: null, completedAt: clock.now() })
 
@@ -144,11 +163,14 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     async start() {
       // A restart is how many operators bring in a new cookie.
       await store.makeDue('paused', clock.now())
-      stopListening = account.onReplaced(() => {
-        store
-          .makeDue('paused', clock.now())
-          .catch((error) => log.error({ err: error }, 'paused tasks could not be woken'))
-          .finally(loop.kick)
+      stopListening = account.onReplaced(wake)
+      let isRefused = false
+      upstream.onChange(() => {
+        const wasRefused = isRefused
+        isRefused = KINDS.some((kind) => upstream.refusal(kind) !== undefined)
+        if (loop.closed) return
+        if (wasRefused && !isRefused) wake()
+        else loop.kick()
       })
       loop.kick()
     },
@@ -176,7 +198,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
         const from = present.state
         const moved = await context.move(present, 'cancelled', over(), { from, refund: from === 'queued' })
         if (moved !== undefined) {
-          if (task.kind === 'video') await store.makeDue('queued', clock.now(), 'video')
+          if (task.kind === 'video') await context.gate.freed('video')
           loop.kick()
           return moved
         }
@@ -192,7 +214,22 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
         await context.move(task, 'cancelled', over(), { from: 'queued', refund: true })
     },
 
+    giveUp: (task) =>
+      context.move(
+        task,
+        'failed',
+        { error: task.error, dueAt: null, completedAt: clock.now() },
+        { from: 'queued', refund: true }
+      ),
+
+    rest(kind, until) {
+      context.gate
+        .rest(kind, until)
+        .catch((error) => log.error({ err: error, kind }, 'queued tasks could not be put off'))
+    },
+
     async giveBack(ended) {
+      context.gate.doubt()
       await release(ended)
       for (const task of await store.awaitedIn(ended))
         await context.fail(task, notSubmitted(), { from: 'queued' })

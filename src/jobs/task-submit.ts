@@ -1,10 +1,11 @@
 import type { Task } from '../store/task-store.ts'
 import type { Accepted } from '../upstream/creation-client.ts'
 import { UpstreamError } from '../upstream/failures.ts'
+import { isOnTheWay, needsAPerson } from '../upstream/row-kinds.ts'
 import { deadline } from './deadline.ts'
 import { STORE_PAUSE_MS } from './due-loop.ts'
 import { requestOf, type TaskContext } from './task-context.ts'
-import { timeout } from './task-errors.ts'
+import { timeout, toTaskError } from './task-errors.ts'
 
 /** One submit, bootstrap and repeats included, may take this long: somebody waits for its answer. */
 const SUBMIT_TIMEOUT_MS = 120_000
@@ -28,6 +29,8 @@ export async function submitTask(
   { cancelled, stopping }: { cancelled: AbortSignal; stopping: AbortSignal }
 ): Promise<void> {
   const { clock, log, worker, store } = context
+  // One that Bing had refused for want of a place has waited for that, not for us.
+  if (task.refusals === 0) context.onBegun?.(task, clock.now() - task.createdAt)
   const limit = deadline(
     clock,
     Math.min(SUBMIT_TIMEOUT_MS, (task.deadlineAt ?? Number.POSITIVE_INFINITY) - clock.now()),
@@ -57,7 +60,8 @@ export async function submitTask(
       resultUrl: resultUrl ?? null,
       submittedAt: now,
       dueAt: now,
-      deadlineAt: task.deadlineAt ?? now + context.videoTimeoutMs
+      error: null,
+      deadlineAt: task.kind === 'image' ? task.deadlineAt : now + context.videoTimeoutMs
     }
     if ((await context.move(task, 'polling', patch, { worker })) !== undefined) return
     // Cancelled while the prompt was on its way, or stored by an attempt before this one. Nobody looks at a cancelled one
@@ -92,14 +96,18 @@ export async function submitTask(
     }
   }
 
-  /** Puts a task back in the queue: one that was refused for want of a free place (rows I10 and V2), or a video that the gateway's end kept from being sent. */
+  /**
+   * Puts a task back in the queue: one that was refused for want of a free place (rows I10 and V2), one that Microsoft
+   * has surely not accepted and that may go through later, or a video that the gateway's end kept from being sent.
+   */
   async function holdBack(error: unknown): Promise<boolean> {
     const now = clock.now()
     if (task.kind === 'video' && stopping.aborted && error === stopping.reason) {
       await context.move(task, 'queued', { dueAt: now }, { worker })
       return true
     }
-    if (!(error instanceof UpstreamError) || (error.row !== 'I10' && error.row !== 'V2')) return false
+    if (!(error instanceof UpstreamError)) return false
+    if (error.row !== 'I10' && error.row !== 'V2') return waitForBetter(error, now)
     const refusals = task.refusals + 1
     let wait: number
     if (task.kind === 'image') {
@@ -111,7 +119,26 @@ export async function submitTask(
       if (others < 1) return false
       wait = HELD_BACK_MS
     }
-    await context.move(task, 'queued', { dueAt: now + wait, refusals }, { worker })
+    await context.move(task, 'queued', { dueAt: now + wait, refusals, error: null }, { worker })
+    return true
+  }
+
+  /** The reason is stored with it: a caller who still waits for the submit is told, and the task ends (`giveUp`). */
+  async function waitForBetter(error: UpstreamError, now: number): Promise<boolean> {
+    const isStopped = context.upstream.refusal(task.kind) !== undefined
+    // Each of these rows is Microsoft's word that the prompt was not taken.
+    const isRefused = needsAPerson(error) === 'account' || error.row === 'T8'
+    if (!isRefused && (sent || !(isStopped || isOnTheWay(error.row)))) return false
+    const waitMs = isStopped || needsAPerson(error) !== undefined ? 0 : (error.retryAfter ?? 0) * 1000
+    const dueAt = now + waitMs
+    if (task.deadlineAt !== null && dueAt >= task.deadlineAt) return false
+    const patch = {
+      dueAt,
+      error: toTaskError(error, false),
+      deadlineAt: task.deadlineAt ?? now + context.videoTimeoutMs
+    }
+    if ((await context.move(task, 'queued', patch, { worker })) !== undefined)
+      log.info({ taskId: task.id, code: error.code }, 'task waits until it can be sent')
     return true
   }
 }

@@ -5,7 +5,7 @@ import { deadline } from '../jobs/deadline.ts'
 import type { NewMedia } from '../store/media-store.ts'
 import { type CreationResult, isPassing } from '../upstream/creation-client.ts'
 import { UpstreamError } from '../upstream/failures.ts'
-import type { MediaClient } from '../upstream/media/client.ts'
+import type { Media, MediaClient } from '../upstream/media/client.ts'
 import { pixelSize } from './pixel-size.ts'
 import { type MediaStorage, MediaStorageError } from './storage.ts'
 
@@ -35,23 +35,8 @@ export function createArchive({ media, storage, clock, log }: ArchiveSettings) {
     url: string,
     signal: AbortSignal
   ): Promise<NewMedia> {
-    const { body, contentType } = await media.fetch(url, signal, kind)
-    const storageKey = `${mediaFolder(taskId)}/${position}`
-    const size = await pixelSize(body, contentType)
-    // What calls itself a picture and can't be read as one is not handed out as a copy of it.
-    if (kind === 'image' && size === undefined)
-      throw new UpstreamError('T10', { cause: new Error(`media: no picture in ${body.length} bytes`) })
-    await storage.put(storageKey, body, contentType, signal)
-    return {
-      id: mediaId(taskId, position),
-      position,
-      storageKey,
-      contentType,
-      bytes: body.length,
-      width: size?.width ?? null,
-      height: size?.height ?? null,
-      sha256: createHash('sha256').update(body).digest('hex')
-    }
+    const file = await media.fetch(url, signal, kind)
+    return storeFile(storage, file, { folder: mediaFolder(taskId), position, kind }, signal)
   }
 
   /** As `copy`, with a second try after trouble that may pass. */
@@ -96,14 +81,41 @@ export function createArchive({ media, storage, clock, log }: ArchiveSettings) {
   }
 }
 
+/**
+ * Stores a file that was fetched, under an id that its place gives it.
+ * @throws {UpstreamError} T10, for what calls itself a picture and can't be read as one; {MediaStorageError}; the signal's reason
+ */
+export async function storeFile(
+  storage: MediaStorage,
+  { body, contentType }: Media,
+  { folder, position, kind }: { folder: string; position: number; kind: 'image' | 'video' },
+  signal?: AbortSignal
+): Promise<NewMedia> {
+  const storageKey = `${folder}/${position}`
+  const size = await pixelSize(body, contentType)
+  if (kind === 'image' && size === undefined)
+    throw new UpstreamError('T10', { cause: new Error(`media: no picture in ${body.length} bytes`) })
+  await storage.put(storageKey, body, contentType, signal)
+  return {
+    id: mediaId(folder, position),
+    position,
+    storageKey,
+    contentType,
+    bytes: body.length,
+    width: size?.width ?? null,
+    height: size?.height ?? null,
+    sha256: createHash('sha256').update(body).digest('hex')
+  }
+}
+
 /** The folder that holds a task's files, and nothing else. */
 export function mediaFolder(taskId: string): string {
   return taskId
 }
 
-/** The same for the same file of a task, so that a repeat after a crash makes no second one. No secret. */
-export function mediaId(taskId: string, position: number): string {
-  return createHash('sha256').update(`${taskId}/${position}`).digest('hex').slice(0, 32)
+/** The same for the same file of a task or a conversation, so that a repeat after a crash makes no second one. No secret. */
+export function mediaId(folder: string, position: number): string {
+  return createHash('sha256').update(`${folder}/${position}`).digest('hex').slice(0, 32)
 }
 
 /** What `mediaId` gives. */

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { KeptPicture } from '../media/chat-pictures.ts'
 import type { Answer, Tone, UpstreamConversation } from '../upstream/chat-client.ts'
 import type { Queries, Store } from './database.ts'
 import { ONE_ROW } from './one-row.ts'
@@ -38,7 +39,11 @@ export type ListedConversation = Pick<
 }
 
 /** An answer as it is kept and given again: the client's answer without what only the next turn needs. */
-export type StoredAnswer = Pick<Answer, 'message' | 'sources' | 'suggestions' | 'turns' | 'notice'>
+export interface StoredAnswer
+  extends Pick<Answer, 'message' | 'sources' | 'suggestions' | 'turns' | 'notice'> {
+  /** Absent when there are none. */
+  pictures?: readonly KeptPicture[]
+}
 
 export interface Turn {
   invocationId: number

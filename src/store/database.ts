@@ -34,6 +34,8 @@ export interface StoreSettings {
    * a command of the operator works beside one.
    */
   exclusive?: boolean
+  /** `false`: the tables are left as they are, for who only looks. */
+  migrate?: boolean
   onError?: (error: Error) => void
 }
 
@@ -45,6 +47,7 @@ export async function openStore({
   databaseUrl,
   dataDir,
   exclusive = false,
+  migrate = true,
   onError = () => {}
 }: StoreSettings): Promise<Store> {
   const changes = createChanges()
@@ -97,7 +100,7 @@ export async function openStore({
   try {
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrationsFor(engine) } })
     // On SQLite, somebody else may be doing it just now.
-    for (const late = performance.now() + MIGRATION_WAIT_MS; ; await pause(50)) {
+    for (const late = performance.now() + MIGRATION_WAIT_MS; migrate; await pause(50)) {
       const { error } = await migrator.migrateToLatest()
       if (error === undefined) break
       if (!isBusy(error) || performance.now() > late) throw error

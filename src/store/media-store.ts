@@ -38,7 +38,10 @@ export function mediaRow(
 
 export type MediaStore = ReturnType<typeof createMediaStore>
 
-/** Which copies there are. Rows come into being with the end of their task (src/store/task-store.ts). */
+/**
+ * Which copies there are. Those of a task come into being with its end (src/store/task-store.ts); those of a chat answer
+ * before it is stored, and have the id of its conversation for their task's.
+ */
 export function createMediaStore({ db }: Store) {
   return {
     async get(id: string): Promise<MediaRow | undefined> {
@@ -62,6 +65,15 @@ export function createMediaStore({ db }: Store) {
         else others.push(row)
       }
       return found
+    },
+
+    /** Notes a copy, in place of what was noted of an earlier one with its id. */
+    async put(row: MediaRow): Promise<void> {
+      await db
+        .insertInto('media')
+        .values(row)
+        .onConflict((conflict) => conflict.column('id').doUpdateSet(row))
+        .execute()
     },
 
     async remove(id: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { sourcesOf } from '../jobs/task-states.ts'
 import type { Queries, Store } from './database.ts'
-import { fromRow, type Task, type TaskKind } from './task-row.ts'
+import { fromRow, type Task, type TaskError, type TaskKind } from './task-row.ts'
 import { VOLATILE } from './volatile.ts'
 
 // Literals, so that the engines see that an index covers them (src/store/migrations.ts).
@@ -65,7 +65,7 @@ export function createTaskQueue({ db, changes, engine }: Store) {
     if (ids.length === 0) return []
     const rows = await on
       .updateTable('tasks')
-      .set({ state: 'submitting', worker, sent_at: null, due_at: null })
+      .set({ state: 'submitting', worker, sent_at: null, due_at: null, error: null })
       .where('id', 'in', ids)
       .where('state', 'in', sourcesOf('submitting'))
       .returningAll()
@@ -213,14 +213,63 @@ export function createTaskQueue({ db, changes, engine }: Store) {
 
     countInFlight,
 
-    /** Makes waiting tasks due at once, when what they waited for has happened. */
-    async makeDue(state: 'queued' | 'paused', now: number, kind?: TaskKind): Promise<void> {
+    /**
+     * Notes why queued tasks can't be sent now, with those that don't know yet; and until when those may wait that have
+     * no deadline. Whoever waits for one of them hears of it.
+     */
+    async markHeld(kind: TaskKind, error: TaskError, deadlineAt: number): Promise<void> {
+      const rows = await db
+        .updateTable('tasks')
+        .set({ error: JSON.stringify(error), deadline_at: sql`coalesce(deadline_at, ${deadlineAt})` })
+        .where(QUEUED)
+        .where('kind', '=', kind)
+        .where('error', 'is', null)
+        .returning('id')
+        .execute()
+      for (const { id } of rows) changes.announce('task', id)
+    },
+
+    /** Takes back what `markHeld` has noted. */
+    async unmarkHeld(kind: TaskKind): Promise<void> {
+      await db
+        .updateTable('tasks')
+        .set({ error: null, ...(kind === 'video' ? { deadline_at: null } : {}) })
+        .where(QUEUED)
+        .where('kind', '=', kind)
+        .where('error', 'is not', null)
+        .execute()
+    },
+
+    /** Puts off queued tasks, all but those that a caller waits for and those whose time would be over. */
+    async putOffQueued(kind: TaskKind, until: number): Promise<void> {
+      await db
+        .updateTable('tasks')
+        .set({ due_at: until })
+        .where(QUEUED)
+        .where('kind', '=', kind)
+        .where('due_at', '<', until)
+        .where('waiter', 'is', null)
+        .where((eb) => eb.or([eb('deadline_at', 'is', null), eb('deadline_at', '>', until)]))
+        .execute()
+    },
+
+    /**
+     * Makes waiting tasks due at once, when what they waited for has happened.
+     * @param options.refusedToo also those that the upstream has refused before; default: yes
+     */
+    async makeDue(
+      state: 'queued' | 'paused',
+      now: number,
+      kind?: TaskKind,
+      { refusedToo = true }: { refusedToo?: boolean } = {}
+    ): Promise<void> {
       await db
         .updateTable('tasks')
         .set({ due_at: now })
         .where(state === 'queued' ? QUEUED : sql<boolean>`${LOOKED_AT} and state = 'paused'`)
         .where('due_at', '>', now)
         .$if(kind !== undefined, (query) => query.where('kind', '=', kind as TaskKind))
+        .$if(!refusedToo, (query) => query.where('refusals', '=', 0))
         .execute()
     }
   }

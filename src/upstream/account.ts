@@ -1,14 +1,15 @@
+import { createHash } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import { Cookie, CookieJar } from 'tough-cookie'
+import { Cookie, CookieJar, type SerializedCookieJar } from 'tough-cookie'
 import { isBingHost } from './bing-hosts.ts'
-import { parseCookies } from './cookie-import.ts'
+import { type CookieSite, parseCookies } from './cookie-import.ts'
 
 /**
  * The operator's Microsoft account as the wire sees it: a cookie jar that can be replaced while the service runs.
- * Cookies that Bing rotates (`Set-Cookie`) are kept for the life of the process.
+ * Cookies that Bing rotates (`Set-Cookie`) are kept, beyond the life of the process too (kept-cookies.ts).
  */
 export interface Account {
-  /** Whether a `_U` cookie is there. Says nothing about whether Microsoft still accepts it. */
+  /** Whether cookies are there; of Bing's, whether `_U` is. Says nothing about whether Microsoft still accepts it. */
   readonly configured: boolean
   /** Grows by one at each replacement, so that sessions made with older cookies can be recognised. */
   readonly generation: number
@@ -20,20 +21,42 @@ export interface Account {
   set(baseUrl: string, name: string, value: string): void
   /**
    * Replaces all cookies by those in `text` (see `parseCookies`).
+   * @param options.anew whether the same cookies again count as new ones, and put an end to those that the site has set since
    * @returns whether anything changed
-   * @throws {Error} when the text can't be read, or would take away the `_U` cookie that there is (a file that is just
-   *   being rewritten is empty for a moment); the old cookies stay
+   * @throws {Error} when the text can't be read, or would take away the `_U` cookie, or all cookies, that there are (a file
+   *   that is just being rewritten is empty for a moment); the old cookies stay
    */
-  replace(text: string): boolean
+  replace(text: string, options?: { anew?: boolean }): boolean
   /** Calls back after each replacement. Returns the way to stop. */
   onReplaced(listener: () => void): () => void
+  /** All cookies as they are now, as JSON for `restore`; `undefined` when there are none. Secret. */
+  save(): string | undefined
+  /**
+   * Puts back what `save` has given an earlier process, provided that it came of the same import.
+   * @returns whether it did
+   * @throws {Error} when the text is none of `save`'s; the message never quotes it
+   */
+  restore(text: string): boolean
+  /** Calls back when the site has set cookies. Returns the way to stop. */
+  onKept(listener: () => void): () => void
 }
+
+/** Whose cookies an account holds. */
+export interface AccountSite extends CookieSite {
+  /** Domain that the hosts of the site share cookies under; absent: every host has its own. */
+  domain?: string
+  /** Cookie without which an import is of no use. Absent: any cookie will do. */
+  required?: string
+}
+
+const BING: AccountSite = { isHost: isBingHost, bareName: '_U', domain: 'bing.com', required: '_U' }
 
 /**
  * @param baseUrls the upstream bases that get the operator's cookies. Bases on `bing.com` share one cookie domain;
  *   any other host (a simulator, a proxy) gets cookies of its own, and `Domain=.bing.com` in its answers is read as that host.
+ * @param site default: Bing
  */
-export function createAccount(baseUrls: readonly string[]): Account {
+export function createAccount(baseUrls: readonly string[], site: AccountSite = BING): Account {
   let jar = newJar()
   // What no cookies look like, so that blank text changes nothing.
   let imported = '[]'
@@ -41,10 +64,10 @@ export function createAccount(baseUrls: readonly string[]): Account {
   let configured = false
   const events = new EventEmitter()
 
+  const sharedDomain = (url: string) => (site.isHost(new URL(url).hostname) ? site.domain : undefined)
+
   function put(url: string, cookie: Cookie): void {
-    const host = new URL(url).hostname
-    if (isBingHost(host)) cookie.domain = 'bing.com'
-    else cookie.domain = null
+    cookie.domain = sharedDomain(url) ?? null
     jar.setCookieSync(cookie, httpUrl(url), { ignoreError: true })
   }
 
@@ -57,25 +80,28 @@ export function createAccount(baseUrls: readonly string[]): Account {
     },
     cookieHeader: (url) => jar.getCookieStringSync(httpUrl(url)) || undefined,
     keep(url, setCookie) {
-      const bing = isBingHost(new URL(url).hostname)
+      const isHome = site.isHost(new URL(url).hostname)
       for (const line of setCookie) {
         const cookie = Cookie.parse(line, { loose: true })
         if (cookie === undefined || cookie.key === '') continue
-        if (!bing && cookie.domain !== null && isBingHost(cookie.domain)) cookie.domain = null
+        // A site without a shared domain is one host, so that a cookie takes the place of the one that was imported.
+        const isAlone = !isHome || site.domain === undefined
+        if (isAlone && cookie.domain !== null && site.isHost(cookie.domain)) cookie.domain = null
         // A loopback simulator has no TLS; a `Secure` cookie would never be sent back to it.
-        if (!bing && url.startsWith('http:')) cookie.secure = false
+        if (isAlone && url.startsWith('http:')) cookie.secure = false
         jar.setCookieSync(cookie, httpUrl(url), { ignoreError: true })
       }
+      events.emit('kept')
     },
     set(baseUrl, name, value) {
       put(baseUrl, new Cookie({ key: name, value, path: '/' }))
     },
-    replace(text) {
-      const cookies = parseCookies(text)
+    replace(text, { anew = false } = {}) {
+      const cookies = parseCookies(text, site)
       const fingerprint = JSON.stringify(cookies)
-      if (fingerprint === imported) return false
-      const hasUser = cookies.some((cookie) => cookie.name === '_U')
-      if (configured && !hasUser) throw new Error('no _U cookie in it')
+      if (fingerprint === imported && !anew) return false
+      const hasUser = cookies.some(({ name }) => site.required === undefined || name === site.required)
+      if (configured && !hasUser) throw new Error(`no ${site.required ?? 'usable'} cookie in it`)
       jar = newJar()
       imported = fingerprint
       configured = hasUser
@@ -89,12 +115,48 @@ export function createAccount(baseUrls: readonly string[]): Account {
     onReplaced(listener) {
       events.on('replaced', listener)
       return () => events.off('replaced', listener)
+    },
+    save() {
+      const { cookies } = jar.serializeSync() ?? { cookies: [] }
+      return cookies.length === 0 ? undefined : JSON.stringify({ import: digest(imported), cookies })
+    },
+    restore(text) {
+      let saved: CookieJar
+      let origin: unknown
+      try {
+        const { cookies, import: from } = JSON.parse(text)
+        if (!Array.isArray(cookies)) throw new Error('no cookies')
+        origin = from
+        saved = CookieJar.deserializeSync({ ...(newJar().serializeSync() as SerializedCookieJar), cookies })
+      } catch {
+        throw new Error('these are no saved cookies')
+      }
+      const names = saved.serializeSync()?.cookies.map(({ key }) => key) ?? []
+      // A site that took the cookie back has ended the session; the import may begin another one.
+      if (origin !== digest(imported) || (site.required !== undefined && !names.includes(site.required)))
+        return false
+      jar = saved
+      return true
+    },
+    onKept(listener) {
+      events.on('kept', listener)
+      return () => events.off('kept', listener)
     }
   }
 }
 
+/** Tells imports apart without being of use to anybody. */
+function digest(imported: string): string {
+  return createHash('sha256').update(imported).digest('hex')
+}
+
 function newJar(): CookieJar {
-  return new CookieJar(undefined, { looseMode: true, rejectPublicSuffixes: false })
+  // Names that begin with `__Host-` promise attributes that neither an import nor a simulator without TLS has.
+  return new CookieJar(undefined, {
+    looseMode: true,
+    rejectPublicSuffixes: false,
+    prefixSecurity: 'unsafe-disabled'
+  })
 }
 
 /** tough-cookie knows http and https; a hub's ws and wss are the same origins. */

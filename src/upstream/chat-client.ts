@@ -2,16 +2,20 @@
 export interface ChatClient {
   /**
    * Opens a conversation upstream.
-   * @throws {UpstreamError} rows T1–T11, C1–C10, S1 and S2 of docs/protocol/failures.md, or the signal's reason
+   * @throws {UpstreamError} rows T1–T11, then C1–C10, S1 and S2 (Sydney) or P1–P7 and P19 (Copilot) of
+   *   docs/protocol/failures.md; or the signal's reason
    */
   create(signal: AbortSignal): Promise<UpstreamConversation>
   /**
    * Asks one question and waits for the whole answer. Repeats it by itself only where the failure's row allows and
    * nothing of an answer has arrived. May replace the conversation (a first turn whose token had expired): the one
    * that was really used is in the result.
-   * @throws {UpstreamError} rows T1–T9, C1, C4, W1–W12, S1–S20, on a first turn also those of `create`; or the signal's reason
+   * @throws {UpstreamError} rows T1–T11, then C1, C4, W1–W12 and S1–S20 (Sydney) or P2 and P6–P19 (Copilot), on a first
+   *   turn also those of `create`; or the signal's reason
    */
   ask(conversation: UpstreamConversation, question: Question, options: AskOptions): Promise<Answer>
+  /** Connections that wait for a question; absent where the protocol has none. */
+  readonly idleSockets?: number
   close(): Promise<void>
 }
 
@@ -38,6 +42,8 @@ export interface AskOptions {
   signal: AbortSignal
   /** Called as the answer grows. `replace` takes back everything said so far. Text is cut only between code points. */
   onText?: (change: TextChange) => void
+  /** Told once, when the first text of the answer has come, whether or not anybody listens to it. */
+  onFirstText?: () => void
   /**
    * Told when the question goes to another conversation than the one given, before it is sent: whoever stores it
    * then keeps it even if the turn fails, so that no repeat opens one more.
@@ -56,9 +62,21 @@ export interface Source {
   url: string
 }
 
+/** A picture that the upstream drew for an answer. Has an address, a preview or both. */
+export interface Picture {
+  /** Absolute, as the upstream gave it. Whether it may be fetched is the business of who does. */
+  url: string | undefined
+  /** The last preview, base64 of a JPEG or PNG: all that there is when the final picture got lost (row P17). */
+  preview: string | undefined
+  /** What it was drawn from, where the upstream said so. */
+  prompt: string | undefined
+}
+
 export interface Answer {
-  /** Markdown, as the upstream wrote it; never empty. */
+  /** Markdown, as the upstream wrote it; empty only where there are pictures. */
   message: string
+  /** In order of first appearance; empty when there are none. */
+  pictures: Picture[]
   /** In order of first appearance, without repeats; empty when there are none. */
   sources: Source[]
   suggestions: string[]

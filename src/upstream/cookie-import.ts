@@ -9,20 +9,35 @@ export interface ImportedCookie {
   value: string
 }
 
+/** What an import is looked through for. */
+export interface CookieSite {
+  /** Whether cookies of this host, as an export names it, belong to the site. */
+  isHost(host: string): boolean
+  /** The cookie that a value alone is. Absent: a value alone is nothing. */
+  bareName?: string
+}
+
 /**
- * Reads the three forms in which people hand over their cookies: the bare `_U` value, a whole `Cookie` header,
+ * Reads the three forms in which people hand over their cookies: a bare value (Bing: `_U`), a whole `Cookie` header,
  * or the JSON export of a browser extension (an array of `{name, value}`).
  *
  * @returns cookies in the order given, without repeats (the last one wins); empty when the text is blank
  * @throws {Error} when the text is none of the three; the message never quotes it
  */
-export function parseCookies(text: string): ImportedCookie[] {
+export function parseCookies(
+  text: string,
+  site: CookieSite = { isHost: isBingHost, bareName: '_U' }
+): ImportedCookie[] {
   const source = text.replace(/^\uFEFF/, '').trim()
   if (source === '') return []
-  if (source.startsWith('[') || source.startsWith('{')) return unique(fromJson(source))
+  if (source.startsWith('[') || source.startsWith('{')) return unique(fromJson(source, site))
   const header = source.replace(/^cookie:\s*/i, '')
   if (/[\r\n]/.test(header)) throw new Error('the cookie text has more than one line and is not JSON')
-  if (!isHeader(header)) return unique([{ name: '_U', value: checkedValue('_U', header) }])
+  if (!isHeader(header)) {
+    const name = site.bareName
+    if (name === undefined) throw new Error('the cookie text is neither a Cookie header nor JSON')
+    return unique([{ name, value: checkedValue(name, header) }])
+  }
   const pairs = header
     .split(';')
     .map((part) => part.trim())
@@ -42,7 +57,7 @@ function isHeader(text: string): boolean {
   return text.includes(';') || /^(_U|[A-Za-z_][\w.-]{0,40})=./.test(text)
 }
 
-function fromJson(source: string): ImportedCookie[] {
+function fromJson(source: string, site: CookieSite): ImportedCookie[] {
   let parsed: unknown
   try {
     parsed = JSON.parse(source)
@@ -52,7 +67,7 @@ function fromJson(source: string): ImportedCookie[] {
   const list = Array.isArray(parsed) ? parsed : (parsed as { cookies?: unknown }).cookies
   if (!Array.isArray(list)) throw new Error('the cookie export is not a list of cookies')
   return list
-    .filter((entry) => isForBing(entry))
+    .filter((entry) => isForSite(entry, site))
     .map((entry: { name?: unknown; value?: unknown }) => {
       if (typeof entry?.name !== 'string' || typeof entry.value !== 'string' || entry.name === '') {
         throw new Error('the cookie export has an entry without name and value')
@@ -62,9 +77,9 @@ function fromJson(source: string): ImportedCookie[] {
 }
 
 /** An export may hold the cookies of other sites; those never leave the operator's file. */
-function isForBing(entry: unknown): boolean {
+function isForSite(entry: unknown, site: CookieSite): boolean {
   const domain = (entry as { domain?: unknown } | null)?.domain
-  return typeof domain !== 'string' || isBingHost(domain)
+  return typeof domain !== 'string' || site.isHost(domain)
 }
 
 function checkedValue(name: string, value: string): string {

@@ -46,7 +46,7 @@ const contentPolicy = {
 const regionBlocked = {
   type: 'upstream_unavailable_error',
   code: 'region_blocked',
-  message: 'Bing does not serve this from the region or network that the gateway runs in.',
+  message: 'Microsoft does not serve this from the region or network that the gateway runs in.',
   retryAfter: 3600
 } as const
 
@@ -60,7 +60,16 @@ const conversationExpired = {
 const badPayload = {
   type: 'upstream_error',
   code: 'bad_payload',
-  message: 'Bing answered in a form that the gateway does not know.'
+  message: 'Microsoft answered in a form that the gateway does not know.'
+} as const
+
+const copilotChallenge = {
+  type: 'upstream_unavailable_error',
+  code: 'challenge_required',
+  message:
+    'Copilot asks for a check that only a person can pass. Open copilot.microsoft.com in a browser with this account, pass it, and give the gateway the new cookies.',
+  retryAfter: 1800,
+  shouldRetry: false
 } as const
 
 const creationFailed = {
@@ -110,7 +119,7 @@ export const FAILURES = {
   T1: {
     type: 'upstream_unavailable_error',
     code: 'unreachable',
-    message: 'Bing could not be reached.',
+    message: 'Microsoft could not be reached.',
     retries: [500, 500],
     retryAfter: 30,
     asked: false
@@ -118,7 +127,7 @@ export const FAILURES = {
   T2: {
     type: 'upstream_unavailable_error',
     code: 'unreachable',
-    message: 'Bing did not accept a connection in time.',
+    message: 'Microsoft did not accept a connection in time.',
     retries: [500],
     retryAfter: 60,
     asked: false
@@ -127,7 +136,7 @@ export const FAILURES = {
   T4: {
     type: 'upstream_timeout_error',
     code: 'timeout',
-    message: 'Bing fell silent before its answer was complete.'
+    message: 'Microsoft fell silent before its answer was complete.'
   },
   T5: regionBlocked,
   T6: cookieExpired,
@@ -135,27 +144,27 @@ export const FAILURES = {
   T8: {
     type: 'rate_limit_error',
     code: 'throttled',
-    message: 'Bing is throttling this account.',
+    message: 'Microsoft is throttling this account.',
     retryAfter: 60
   },
   T9: {
     type: 'upstream_unavailable_error',
     code: 'upstream_5xx',
-    message: 'Bing is having trouble.',
+    message: 'Microsoft is having trouble.',
     retries: [1000, 3000],
     retryAfter: 30
   },
   'T9-bad': {
     type: 'upstream_error',
     code: 'upstream_5xx',
-    message: 'Bing answered with a server error.',
+    message: 'Microsoft answered with a server error.',
     retries: [1000, 3000],
     retryAfter: 30
   },
   T10: {
     type: 'upstream_unavailable_error',
     code: 'unexpected_page',
-    message: 'Bing answered with a web page where data was expected.',
+    message: 'Microsoft answered with a web page where data was expected.',
     retries: [2000],
     retryAfter: 300
   },
@@ -324,6 +333,108 @@ export const FAILURES = {
     message: 'Bing did not answer this request.'
   },
 
+  // 6. Copilot
+  P1: {
+    type: 'auth_error',
+    code: 'session_expired',
+    message:
+      'Copilot does not accept this session. Sign in at copilot.microsoft.com and give the gateway the new cookies and access token.',
+    shouldRetry: false
+  },
+  P2: copilotChallenge,
+  P3: {
+    type: 'permission_error',
+    code: 'account_blocked',
+    message: 'Copilot has blocked this account.',
+    shouldRetry: false
+  },
+  /** A ban that ends: `Retry-After` says when. */
+  'P3-until': {
+    type: 'rate_limit_error',
+    code: 'account_blocked',
+    message: 'Copilot has blocked this account for a time.',
+    retryAfter: 3600,
+    shouldRetry: false
+  },
+  P4: {
+    type: 'upstream_error',
+    code: 'bad_payload',
+    message: 'Copilot started no conversation, or in a form that the gateway does not know.',
+    retries: [1000]
+  },
+  // The repeat asks for a new session, which may have turns left.
+  P5: {
+    type: 'rate_limit_error',
+    code: 'quota_exhausted',
+    message: 'The turns of this account at Copilot are used up for now.',
+    retries: [1000],
+    retryAfter: 3600,
+    shouldRetry: false
+  },
+  P6: {
+    type: 'auth_error',
+    code: 'token_invalid',
+    message:
+      "Copilot does not accept the access token: it has expired or is not the site's own. Give the gateway a new one.",
+    shouldRetry: false
+  },
+  P7: {
+    type: 'upstream_unavailable_error',
+    code: 'client_refused',
+    message: 'Copilot refuses this kind of client.',
+    retryAfter: 3600
+  },
+  P9: copilotChallenge,
+  // Repeated only where the question had gone out before Copilot said that it was ready.
+  P10: {
+    type: 'upstream_error',
+    code: 'protocol_error',
+    message: 'Copilot did not understand the order or the form of what the gateway sent.',
+    retries: [500]
+  },
+  P11: {
+    type: 'upstream_unavailable_error',
+    code: 'region_blocked',
+    message:
+      'Copilot does not serve this account, or anonymous visitors, in the region that the gateway runs in.',
+    retryAfter: 3600
+  },
+  P12: {
+    type: 'invalid_request_error',
+    code: 'prompt_too_long',
+    message: 'The prompt is too long for Copilot.',
+    shouldRetry: false
+  },
+  P13: {
+    type: 'rate_limit_error',
+    code: 'throttled',
+    message: 'Copilot is throttling this account.',
+    retryAfter: 60
+  },
+  P14: { type: 'upstream_error', code: 'upstream_rejected', message: 'Copilot did not answer this request.' },
+  P15: {
+    type: 'upstream_unavailable_error',
+    code: 'hub_closed',
+    message: 'Copilot closed the connection before an answer came.',
+    retries: [1000],
+    retryAfter: 30
+  },
+  P16: {
+    type: 'upstream_error',
+    code: 'answer_truncated',
+    message: 'Copilot closed the connection in the middle of the answer.'
+  },
+  P18: { type: 'upstream_timeout_error', code: 'timeout', message: 'Copilot gave no answer in time.' },
+  P19: {
+    type: 'upstream_unavailable_error',
+    code: 'upstream_5xx',
+    message: 'Copilot is overloaded, or was asked too often.',
+    retries: [1000, 3000],
+    retryAfter: 60
+  },
+  /** `done` without a text or a picture. */
+  'P-empty': { type: 'upstream_error', code: 'no_answer', message: 'Copilot gave no answer.' },
+
   // 7. Images
   I1: cookieExpired,
   I2: notAccepted,
@@ -420,6 +531,11 @@ export const FAILURES = {
 } as const satisfies Record<string, FailureRow>
 
 export type FailureId = keyof typeof FAILURES
+
+/** The code of a row as this table has it, for whom a word of the upstream's own choice (rows C9 and P14) won't do. */
+export function codeOfRow(row: FailureId): string {
+  return FAILURES[row].code
+}
 
 /** A failure seen on the upstream's wire. Thrown by src/upstream only. */
 export class UpstreamError extends GatewayError {

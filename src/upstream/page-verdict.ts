@@ -26,7 +26,7 @@ export function looksLikeHtml(text: string): boolean {
 }
 
 /** `Retry-After` in whole seconds (RFC 9110 section 10.2.3: seconds or a date), at most a day. */
-function retryAfterSeconds(response: UpstreamResponse): number | undefined {
+export function retryAfterSeconds(response: Pick<UpstreamResponse, 'headers'>): number | undefined {
   const value = response.headers['retry-after']
   if (value === undefined) return undefined
   const seconds = /^\d+$/.test(value.trim()) ? Number(value) : (Date.parse(value) - Date.now()) / 1000

@@ -6,7 +6,9 @@ import { createParser } from 'eventsource-parser'
 import t, { type Test } from 'tap'
 import { prefersEvents } from '../../plugins/core/accept.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
-import { type GatewayOptions, startGateway } from '../support/gateway.ts'
+import { CHAT_UPSTREAM, type GatewayOptions, startGateway } from '../support/gateway.ts'
+
+const isSydney = CHAT_UPSTREAM === 'sydney'
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into data of every shape
 type Event = { event: string; data: any }
@@ -96,12 +98,13 @@ function handClock() {
 
 async function started(t: Test, options?: GatewayOptions) {
   const gateway = await startGateway(t, options)
-  return { gateway, sim: gateway.sim, url: await gateway.listen(), identity: await gateway.conversation() }
+  const { sim, chat } = gateway
+  return { gateway, sim, chat, url: await gateway.listen(), identity: await gateway.conversation() }
 }
 
 t.test('an answer as it is written', async (t) => {
-  const { gateway, sim, url, identity } = await started(t)
-  sim.set('turn', { search: 'always', charsPerUpdate: 5 })
+  const { gateway, sim, chat, url, identity } = await started(t)
+  chat.turn({ search: 'always', charsPerUpdate: 5 })
   const turn = { ...identity, prompt: 'How high is the tower?', invocationId: 0 }
   const { response, events, comments } = await stream(url, turn, {
     headers: { origin: 'https://page.example' }
@@ -123,7 +126,11 @@ t.test('an answer as it is written', async (t) => {
   const last = events.at(-1)
   t.equal(last?.event, 'done')
   t.equal(shown(events), last?.data.message)
-  t.match(last?.data, { invocationId: 1, sources: { length: 2 }, turns: { used: 1, max: 30 } })
+  t.match(last?.data, {
+    invocationId: 1,
+    sources: { length: 2 },
+    turns: isSydney ? { used: 1, max: 30 } : undefined
+  })
 
   const plain = await gateway.post('/chatgpt', turn)
   t.strictSame([plain.headers['idempotency-replayed'], plain.json], ['true', last?.data], 'what is stored')
@@ -138,9 +145,12 @@ t.test('an answer as it is written', async (t) => {
     ],
     'a stored answer comes at once'
   )
-  t.equal(sim.counts['sydney.questions'], 1)
+  t.equal(chat.count('questions'), 1)
   await until(() => gateway.log().includes('"status":200,'))
-  t.match((await gateway.get('/metrics')).text, /route="\/chatgpt",http_response_status_code="200"\} 3/)
+  t.match(
+    (await gateway.get('/metrics')).text,
+    /route="\/chatgpt",http_response_status_code="200",error_type=""\} 3/
+  )
   t.strictSame(sim.violations, [])
 })
 
@@ -189,10 +199,10 @@ t.test('who gets a stream', async (t) => {
 })
 
 t.test('what the upstream takes back is replaced', async (t) => {
-  const { sim, url, identity } = await started(t)
+  const { chat, url, identity } = await started(t)
   const answer = 'One two three 😀 four five six seven. 👩‍👩‍👧 Eight nine ten!'
   for (const rewrite of ['shrink', 'diverge', 'final-differs'] as const) {
-    sim.set('turn', { rewrite, answer, charsPerUpdate: 7, search: 'never' })
+    chat.turn({ rewrite, answer, charsPerUpdate: 7, search: 'never' })
     const { events } = await stream(url, { ...identity, prompt: `Count, ${rewrite}` })
     t.ok(names(events).includes('replace'), rewrite)
     t.strictSame(
@@ -201,24 +211,25 @@ t.test('what the upstream takes back is replaced', async (t) => {
     )
     t.equal(shown(events), events.at(-1)?.data.message, rewrite)
   }
-  sim.set('turn', { filter: 'apology-after', answer, charsPerUpdate: 7 })
+  if (!isSydney) return
+  chat.turn({ filter: 'apology-after', answer, charsPerUpdate: 7 })
   const revoked = (await stream(url, { ...identity, prompt: 'Too much' })).events
   t.match(revoked.at(-1), { event: 'done', data: { truncated: true, notice: 'answer_revoked' } })
   t.equal(shown(revoked), revoked.at(-1)?.data.message)
-  sim.set('turn', { failure: 'deepleo', endAt: 'mid-text', answer, charsPerUpdate: 7 })
+  chat.turn({ failure: 'deepleo', endAt: 'mid-text', answer, charsPerUpdate: 7 })
   const broken = (await stream(url, { ...identity, prompt: 'Break off' })).events
   t.match(broken.at(-1), { event: 'done', data: { truncated: true, notice: 'answer_truncated' } })
   t.equal(shown(broken), broken.at(-1)?.data.message)
 })
 
 t.test('text is cut between characters, wherever the frames are cut', async (t) => {
-  const { sim, url, identity } = await started(t)
+  const { chat, url, identity } = await started(t)
   let turns = 0
   for (const halfCharacters of [false, true]) {
     for (let before = 0; before < 4; before++) {
       const escapeUnicode = before % 2 === 1
       const answer = `${'x'.repeat(before)}😀𝒳é漢👍🏽${'🦊'.repeat(5)}`
-      sim.set('turn', {
+      chat.turn({
         answer,
         charsPerUpdate: 1,
         halfCharacters,
@@ -243,14 +254,14 @@ t.test('text is cut between characters, wherever the frames are cut', async (t) 
 t.test('200 conversations at once never mix', async (t) => {
   const gateway = await startGateway(t, { config: { CHAT_CONCURRENCY: 0 } })
   const url = await gateway.listen()
-  gateway.sim.set('turn', { thinkMs: 1000, updateDelayMs: 10, charsPerUpdate: 6, search: 'never' })
+  gateway.chat.turn({ thinkMs: 1000, updateDelayMs: 10, charsPerUpdate: 6, search: 'never' })
   const identities = await Promise.all(Array.from({ length: 200 }, () => gateway.conversation()))
   let most = 0
   const answers = await Promise.all(
     identities.map(async (identity, n) => {
       const response = await post(url, { ...identity, prompt: `Tell me about topic${n}x`, stream: true })
       return read(response, () => {
-        most = Math.max(most, gateway.sim.counts['sydney.turns'] ?? 0)
+        most = Math.max(most, gateway.chat.count('turns'))
       })
     })
   )
@@ -264,22 +275,30 @@ t.test('200 conversations at once never mix', async (t) => {
       t.fail(`conversation ${n} is another one`)
   }
   t.ok(most > 50, `${most} at the same time`)
-  t.equal(gateway.sim.counts['sydney.completed'], 200)
+  t.equal(gateway.chat.count('completed'), 200)
   t.strictSame(gateway.sim.violations, [])
 })
 
 t.test('before the first event a failure is an HTTP error', async (t) => {
-  const { sim, url, identity } = await started(t)
-  const failures = [
+  const { chat, url, identity } = await started(t)
+  const ofSydney = [
     { turn: { failure: 'throttled' }, status: 429, code: 'throttled' },
-    { turn: { failure: 'captcha' }, status: 503, code: 'captcha_required' },
     { turn: { filter: 'apology-before' }, status: 422, code: 'content_filtered' },
+    // The last one that asks: after it only a person helps.
+    { turn: { failure: 'captcha' }, status: 503, code: 'captcha_required' }
+  ] as const
+  const ofCopilot = [
+    { turn: { failure: 'throttled' }, status: 429, code: 'throttled' },
+    { turn: { failure: 'text-too-long' } as object, status: 400, code: 'prompt_too_long' }
+  ] as const
+  const failures = [
+    ...(isSydney ? ofSydney : ofCopilot),
     { body: { invocationId: 7 }, status: 409, code: 'wrong_invocation' },
     { body: { conversationSignature: 'x' }, status: 403, code: 'wrong_signature' },
     { body: { prompt: ' ' }, status: 400, code: null }
   ] as const
   for (const { status, code, ...given } of failures) {
-    sim.set('turn', 'turn' in given ? given.turn : {})
+    chat.turn('turn' in given ? given.turn : {})
     const body = { ...identity, prompt: 'Hello', stream: true, ...('body' in given ? given.body : {}) }
     const response = await post(url, body)
     const json = (await response.json()) as { error: { code: string } }
@@ -292,21 +311,29 @@ t.test('before the first event a failure is an HTTP error', async (t) => {
 })
 
 t.test('a hub that leaves, before text and after it', async (t) => {
-  const { gateway, sim, url, identity } = await started(t, { speed: 20 })
-  sim.set('turn', { charsPerUpdate: 3 })
-  sim.enqueue('turn', { end: 'terminate' })
+  const { gateway, chat, url, identity } = await started(t, { speed: 20 })
+  chat.turn({ charsPerUpdate: 3 })
+  // Copilot takes a question before it answers, and from then on it is not asked again.
+  const early = isSydney ? ({ end: 'terminate' } as const) : ({ end: 'terminate', endAt: 'start' } as object)
+  const leaves = (isSydney ? 'type-7' : 'close') as 'close'
+  chat.nextTurns(early)
   const repeated = (await stream(url, { ...identity, prompt: 'Once more' })).events
   t.equal(repeated.at(-1)?.event, 'done', 'asked again by the gateway')
   t.equal(shown(repeated), repeated.at(-1)?.data.message)
   t.match(gateway.log(), /turn repeated/)
 
-  sim.enqueue('turn', { end: 'type-7' }, { end: 'terminate' })
+  chat.nextTurns({ ...early, end: leaves }, early)
   const failed = await post(url, { ...identity, prompt: 'And again', stream: true })
   const json = (await failed.json()) as { error: object }
-  t.match([failed.status, json.error], [502, { type: 'upstream_error', code: 'hub_closed' }])
+  t.match(
+    [failed.status, json.error],
+    isSydney
+      ? [502, { type: 'upstream_error', code: 'hub_closed' }]
+      : [503, { type: 'upstream_unavailable_error', code: 'hub_closed' }]
+  )
 
-  for (const end of ['terminate', 'type-7'] as const) {
-    sim.enqueue('turn', { end, endAt: 'mid-text' })
+  for (const end of ['terminate', leaves] as const) {
+    chat.nextTurns({ end, endAt: 'mid-text' })
     const { response, events } = await stream(url, { ...identity, prompt: 'To the end' })
     t.equal(response.status, 200)
     t.equal(events[0]?.event, 'delta')
@@ -321,15 +348,15 @@ t.test('a hub that leaves, before text and after it', async (t) => {
 })
 
 t.test('a caller who leaves cancels the turn', async (t) => {
-  const { gateway, sim, url, identity } = await started(t)
+  const { gateway, sim, chat, url, identity } = await started(t)
   const leave = async (
     turn: object,
     body: object,
     when: (response: Promise<Response>) => Promise<unknown>
   ) => {
-    sim.set('turn', turn)
-    const aborted = sim.counts['sydney.aborted'] ?? 0
-    const questions = sim.counts['sydney.questions'] ?? 0
+    chat.turn(turn)
+    const aborted = chat.count('aborted')
+    const questions = chat.count('questions')
     const gone = new AbortController()
     const response = post(
       url,
@@ -337,11 +364,11 @@ t.test('a caller who leaves cancels the turn', async (t) => {
       { signal: gone.signal }
     )
     response.catch(() => {})
-    await until(() => sim.counts['sydney.questions'] === questions + 1)
+    await until(() => chat.count('questions') === questions + 1)
     await when(response)
     gone.abort()
-    await until(() => sim.counts['sydney.aborted'] === aborted + 1)
-    await until(() => sim.counts['sydney.sockets'] === 0)
+    await until(() => chat.count('aborted') === aborted + 1)
+    await until(() => chat.count('sockets') === 0)
   }
   await leave({ thinkMs: 60_000 }, { stream: true }, async () => {})
   t.pass('before the first token')
@@ -350,7 +377,7 @@ t.test('a caller who leaves cancels the turn', async (t) => {
     t.match(new TextDecoder().decode((await reader?.read())?.value), /^event: delta\ndata: \{"text":"/)
   })
   await leave({ charsPerUpdate: 1, updateDelayMs: 100 }, { stream: false }, async () => {})
-  sim.set('turn', {})
+  chat.turn({})
   const { events } = await stream(url, { ...identity, prompt: 'Still there?', invocationId: 0 })
   t.match(events.at(-1), { event: 'done', data: { invocationId: 1 } })
   t.match(gateway.log(), /caller left before the answer/)
@@ -385,7 +412,7 @@ async function rest(socket: Socket): Promise<string> {
 }
 
 t.test('text does not wait for the store, and `done` does', async (t) => {
-  const { gateway, sim, url, identity } = await started(t)
+  const { gateway, chat, url, identity } = await started(t)
   const { conversations } = gateway.app.store
   const store = conversations.answer.bind(conversations)
   /** Holds up the next answer on its way into the store. */
@@ -403,7 +430,7 @@ t.test('text does not wait for the store, and `done` does', async (t) => {
     })
     return { letGo, reached }
   }
-  sim.set('turn', { answer: 'One two three.', charsPerUpdate: 4, search: 'never' })
+  chat.turn({ answer: 'One two three.', charsPerUpdate: 4, search: 'never' })
   const first = holdUp()
   const seen: Event[] = []
   const whole = read(await post(url, { ...identity, prompt: 'Count', stream: true }), (event) =>
@@ -433,19 +460,24 @@ t.test('text does not wait for the store, and `done` does', async (t) => {
     'true',
     'Bing had finished when its caller left'
   )
-  t.equal(sim.counts['sydney.questions'], 2)
-  t.equal(sim.counts['sydney.aborted'] ?? 0, 0)
+  t.equal(chat.count('questions'), 2)
+  t.equal(chat.count('aborted'), 0)
 })
 
 t.test('a reader who does not read holds up nobody', async (t) => {
   // What the operating system takes on its own stands before the gateway's bound: some 4 MB.
   const answer = '0123456789'.repeat(700_000)
-  const turn = { answer, charsPerUpdate: 1_400_000, card: 'absent', search: 'never' } as const
+  const turn = {
+    ...(isSydney ? ({ card: 'absent' } as const) : {}),
+    answer,
+    charsPerUpdate: 1_400_000,
+    search: 'never'
+  } as const
 
   for (const reader of ['reads at last', 'never reads', 'leaves'] as const) {
     const time = handClock()
-    const { gateway, sim, url, identity } = await started(t, { clock: time.clock })
-    sim.set('turn', { ...turn, updateDelayMs: reader === 'leaves' ? 300 : 0 })
+    const { gateway, chat, url, identity } = await started(t, { clock: time.clock })
+    chat.turn({ ...turn, updateDelayMs: reader === 'leaves' ? 300 : 0 })
     const body = { ...identity, prompt: 'Everything', invocationId: 0 }
     const socket = await rawCall(t, url, { ...body, stream: true })
     await until(() => gateway.log().includes('reader_too_slow'))
@@ -476,32 +508,32 @@ t.test('a reader who does not read holds up nobody', async (t) => {
     const repeat = await stream(url, body)
     t.equal(repeat.response.headers.get('idempotency-replayed'), 'true')
     t.ok(shown(repeat.events) === answer)
-    t.equal(sim.counts['sydney.questions'], 1)
-    t.equal(sim.counts['sydney.aborted'] ?? 0, 0)
+    t.equal(chat.count('questions'), 1)
+    t.equal(chat.count('aborted'), 0)
   }
 })
 
 t.test('silence is filled with comments', async (t) => {
   const time = handClock()
-  const { gateway, sim, url, identity } = await started(t, { clock: time.clock })
+  const { gateway, chat, url, identity } = await started(t, { clock: time.clock })
   const asked = async (turn: object, invocationId: number) => {
-    sim.set('turn', turn)
-    const questions = sim.counts['sydney.questions'] ?? 0
+    chat.turn(turn)
+    const questions = chat.count('questions')
     const response = post(url, { ...identity, prompt: 'Think hard', invocationId, stream: true })
-    await until(() => sim.counts['sydney.questions'] === questions + 1)
+    await until(() => chat.count('questions') === questions + 1)
     return response
   }
   const thinking = asked({ thinkMs: 2000 }, 0)
-  await until(() => sim.counts['sydney.turns'] === 1)
+  await until(() => chat.count('turns') === 1)
   await time.advance(15)
   const response = await thinking
-  t.equal(sim.counts['sydney.completed'] ?? 0, 0, 'the head came with the comment')
+  t.equal(chat.count('completed'), 0, 'the head came with the comment')
   const { events, comments } = await read(response)
   t.equal(comments, 1)
   t.equal(events.at(-1)?.event, 'done')
 
   const silent = asked({ end: 'silence' }, 1)
-  await until(() => sim.counts['sydney.turns'] === 1)
+  await until(() => chat.count('turns') === 1)
   await time.advance(74)
   const late = await read(await silent)
   t.equal(late.response.status, 200)
@@ -512,11 +544,11 @@ t.test('silence is filled with comments', async (t) => {
 })
 
 t.test('a gateway that stops gives streams their time, then ends them', async (t) => {
-  const { gateway, sim, url, identity } = await started(t)
+  const { gateway, chat, url, identity } = await started(t)
   const other = await gateway.conversation()
-  sim.set('turn', { charsPerUpdate: 10, updateDelayMs: 20 })
+  chat.turn({ charsPerUpdate: 10, updateDelayMs: 20 })
   const short = await post(url, { ...identity, prompt: 'Short', stream: true })
-  sim.set('turn', { charsPerUpdate: 1, updateDelayMs: 1000 })
+  chat.turn({ charsPerUpdate: 1, updateDelayMs: 1000 })
   const long = await post(url, { ...other, prompt: 'Long', stream: true })
   const ends = Promise.all([read(short), read(long)])
   await gateway.app.lifecycle.drain(3000)

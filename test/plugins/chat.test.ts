@@ -1,6 +1,8 @@
 import { request } from 'node:http'
 import t from 'tap'
-import { type Gateway, startGateway, USER } from '../support/gateway.ts'
+import { CHAT_UPSTREAM, type Gateway, startGateway, USER } from '../support/gateway.ts'
+
+const isSydney = CHAT_UPSTREAM === 'sydney'
 
 const until = async (condition: () => boolean) => {
   for (let n = 0; n < 500 && !condition(); n++) await new Promise((resolve) => setTimeout(resolve, 10))
@@ -8,7 +10,7 @@ const until = async (condition: () => boolean) => {
 
 t.test('turn rules', async (t) => {
   const gateway = await startGateway(t)
-  const { sim } = gateway
+  const { sim, chat } = gateway
   const identity = await gateway.conversation()
   const ask = (body: object) => gateway.post('/chatgpt', { ...identity, ...body })
 
@@ -20,7 +22,7 @@ t.test('turn rules', async (t) => {
   t.equal(again.status, 200)
   t.equal(again.headers['idempotency-replayed'], 'true')
   t.strictSame(again.json, first.json, 'the stored answer')
-  t.equal(sim.counts['sydney.questions'], 1, 'the upstream was not asked again')
+  t.equal(chat.count('questions'), 1, 'the upstream was not asked again')
 
   const other = await ask({ prompt: 'Something else', invocationId: 0 })
   t.strictSame(
@@ -44,9 +46,9 @@ t.test('turn rules', async (t) => {
 t.test('turns of one conversation never overlap', async (t) => {
   const gateway = await startGateway(t)
   const identity = await gateway.conversation()
-  gateway.sim.set('turn', { thinkMs: 300 })
+  gateway.chat.turn({ thinkMs: 300 })
   const slow = gateway.post('/chatgpt', { ...identity, prompt: 'one', invocationId: 0 })
-  await until(() => gateway.sim.counts['sydney.questions'] === 1)
+  await until(() => gateway.chat.count('questions') === 1)
   const second = await gateway.post('/chatgpt', { ...identity, prompt: 'two', invocationId: 1 })
   t.strictSame(
     [second.status, second.json.error.type, second.json.error.code],
@@ -75,13 +77,13 @@ t.test('who may continue a conversation', async (t) => {
   t.equal((await ask({}, { 'x-user-id': 'mallory' })).status, 403, 'a name that is not listed')
   const stranger = await ask({}, { 'x-user-id': 'alice' })
   t.strictSame([stranger.status, stranger.json], [404, unknown.json], 'the signature is of no use to others')
-  t.equal(gateway.sim.counts['sydney.questions'] ?? 0, 0)
+  t.equal(gateway.chat.count('questions'), 0)
   t.equal((await ask({}, { authorization: `Bearer ${USER}` })).status, 200, 'the signature is the credential')
 })
 
 t.test('many conversations at once never mix', async (t) => {
   const gateway = await startGateway(t)
-  gateway.sim.set('turn', { thinkMs: 5, updateDelayMs: 1, split: 'random' })
+  gateway.chat.turn({ thinkMs: 5, updateDelayMs: 1, split: 'random' })
   await Promise.all(
     Array.from({ length: 20 }, async (_, n) => {
       const identity = await gateway.conversation()
@@ -101,7 +103,7 @@ t.test('many conversations at once never mix', async (t) => {
       }
     })
   )
-  t.equal(gateway.sim.counts['sydney.completed'], 100)
+  t.equal(gateway.chat.count('completed'), 100)
   t.strictSame(gateway.sim.violations, [])
 })
 
@@ -114,28 +116,28 @@ t.test('a caller that leaves cancels the turn, and the conversation stays usable
     { name: 'in the middle of the answer', turn: { updateDelayMs: 200, charsPerUpdate: 2 } }
   ]
   for (const { name, turn } of windows) {
-    const aborted = gateway.sim.counts['sydney.aborted'] ?? 0
-    gateway.sim.set('turn', turn)
+    const aborted = gateway.chat.count('aborted')
+    gateway.chat.turn(turn)
     await leaveDuring(url, { ...identity, prompt: 'A long story please', invocationId: 0 }, gateway)
-    await until(() => gateway.sim.counts['sydney.aborted'] === aborted + 1)
-    t.equal(gateway.sim.counts['sydney.aborted'], aborted + 1, `${name}: the upstream turn was cancelled`)
+    await until(() => gateway.chat.count('aborted') === aborted + 1)
+    t.equal(gateway.chat.count('aborted'), aborted + 1, `${name}: the upstream turn was cancelled`)
   }
-  gateway.sim.set('turn', {})
-  await until(() => gateway.sim.counts['sydney.sockets'] === 0)
+  gateway.chat.turn({})
+  await until(() => gateway.chat.count('sockets') === 0)
   t.equal(
     (await gateway.post('/chatgpt', { ...identity, prompt: 'Still there?', invocationId: 0 })).status,
     200
   )
-  t.equal(gateway.sim.counts['sydney.create'], 3, 'a session is not begun twice')
+  t.equal(gateway.chat.count('create'), 3, 'a session is not begun twice')
   t.strictSame(gateway.sim.violations, [])
 })
 
 async function leaveDuring(url: string, body: object, gateway: Gateway): Promise<void> {
-  const questions = gateway.sim.counts['sydney.questions'] ?? 0
+  const questions = gateway.chat.count('questions')
   const call = request(`${url}/chatgpt`, { method: 'POST', headers: { 'content-type': 'application/json' } })
   call.on('error', () => {})
   call.end(JSON.stringify(body))
-  await until(() => gateway.sim.counts['sydney.questions'] === questions + 1)
+  await until(() => gateway.chat.count('questions') === questions + 1)
   await new Promise((resolve) => setTimeout(resolve, 100))
   const closed = new Promise((resolve) => call.once('close', resolve))
   call.destroy()
@@ -145,7 +147,7 @@ async function leaveDuring(url: string, body: object, gateway: Gateway): Promise
 t.test('what the upstream gives beside the text', async (t) => {
   const gateway = await startGateway(t)
   const identity = await gateway.conversation()
-  gateway.sim.set('turn', { search: 'always', sources: 2, suggestions: 3 })
+  gateway.chat.turn({ search: 'always', sources: 2, suggestions: 3 })
   const { json } = await gateway.post('/chatgpt', {
     ...identity,
     prompt: 'How high is the tower?',
@@ -154,10 +156,13 @@ t.test('what the upstream gives beside the text', async (t) => {
   t.equal(json.sources.length, 2)
   for (const source of json.sources) t.match(source, { title: String, url: /^https:/ })
   t.equal(json.suggestions.length, 3)
-  t.strictSame(json.turns, { used: 1, max: 30 })
-  gateway.sim.set('turn', { suggestions: 0, search: 'never' })
+  t.strictSame(json.turns, isSydney ? { used: 1, max: 30 } : undefined)
+  gateway.chat.turn({ suggestions: 0, search: 'never' })
   const plain = (await gateway.post('/chatgpt', { ...identity, prompt: 'Hello' })).json
-  t.strictSame(Object.keys(plain), ['message', 'conversationId', 'invocationId', 'turns'])
+  t.strictSame(Object.keys(plain), [
+    ...['message', 'conversationId', 'invocationId'],
+    ...(isSydney ? ['turns'] : [])
+  ])
 })
 
 t.test('tone reaches the upstream', async (t) => {
@@ -188,9 +193,9 @@ t.test('restart: conversations go on, answered turns are repeated', async (t) =>
   t.strictSame(gateway.sim.violations, [])
 })
 
-t.test('a full conversation', async (t) => {
+t.test('a full conversation', { skip: !isSydney && 'Copilot names no limit of turns' }, async (t) => {
   const gateway = await startGateway(t)
-  gateway.sim.set('turn', { maxTurns: 2 })
+  gateway.chat.turn({ maxTurns: 2 })
   const identity = await gateway.conversation()
   await gateway.post('/chatgpt', { ...identity, prompt: 'one' })
   const last = await gateway.post('/chatgpt', { ...identity, prompt: 'two' })
@@ -201,17 +206,17 @@ t.test('a full conversation', async (t) => {
     [409, 'conflict_error', 'conversation_full']
   )
   t.equal(full.headers['x-should-retry'], 'false')
-  t.equal(gateway.sim.counts['sydney.questions'], 2, 'the upstream is not asked in vain')
+  t.equal(gateway.chat.count('questions'), 2, 'the upstream is not asked in vain')
 })
 
 t.test('more turns than CHAT_CONCURRENCY wait their turn', async (t) => {
   const gateway = await startGateway(t, { config: { CHAT_CONCURRENCY: 2 } })
-  gateway.sim.set('turn', { thinkMs: 50 })
+  gateway.chat.turn({ thinkMs: 50 })
   const identities = []
   for (let n = 0; n < 6; n++) identities.push(await gateway.conversation())
   let most = 0
   const watch = setInterval(() => {
-    most = Math.max(most, gateway.sim.counts['sydney.turns'] ?? 0)
+    most = Math.max(most, gateway.chat.count('turns'))
   }, 5)
   const answers = await Promise.all(
     identities.map((identity) => gateway.post('/chatgpt', { ...identity, prompt: 'Hi' }))
@@ -224,38 +229,44 @@ t.test('more turns than CHAT_CONCURRENCY wait their turn', async (t) => {
   t.ok(most >= 1 && most <= 2, `at most two at once (saw ${most})`)
 })
 
-t.test('a conversation opened for a first turn is kept even if the turn fails', async (t) => {
-  // The turn itself meets the hub's refusal, not a socket opened ahead of it.
-  const gateway = await startGateway(t, { config: { CHAT_WARM_SOCKETS: 0 } })
-  const { sim } = gateway
-  const identity = await gateway.conversation()
-  sim.enqueue('upgrade', { status: 200 })
-  sim.enqueue('turn', { failure: 'captcha' })
-  const ask = () => gateway.post('/chatgpt', { ...identity, prompt: 'Hi', invocationId: 0 })
-  t.equal((await ask()).json.error.code, 'captcha_required')
-  t.equal(sim.counts['sydney.create'], 2, 'the hub had refused the first one')
-  t.equal((await ask()).status, 200)
-  t.equal(sim.counts['sydney.create'], 2, 'no third one')
-  t.strictSame(sim.violations, [])
-})
+t.test(
+  'a conversation opened for a first turn is kept even if the turn fails',
+  { skip: !isSydney && 'only Sydney refuses that way' },
+  async (t) => {
+    // The turn itself meets the hub's refusal, not a socket opened ahead of it.
+    const gateway = await startGateway(t, { config: { CHAT_WARM_SOCKETS: 0 } })
+    const { sim } = gateway
+    const identity = await gateway.conversation()
+    sim.enqueue('upgrade', { status: 200 })
+    sim.enqueue('turn', { failure: 'captcha' })
+    const ask = () => gateway.post('/chatgpt', { ...identity, prompt: 'Hi', invocationId: 0 })
+    t.equal((await ask()).json.error.code, 'captcha_required')
+    t.equal(sim.counts['sydney.create'], 2, 'the hub had refused the first one')
+    // Somebody has solved it, and says so.
+    gateway.app.upstream.reload()
+    t.equal((await ask()).status, 200)
+    t.equal(sim.counts['sydney.create'], 2, 'no third one')
+    t.strictSame(sim.violations, [])
+  }
+)
 
 t.test('conversations count against the limit of who creates them', async (t) => {
   const gateway = await startGateway(t, { whitelist: 'alice conversations=2/h\nbob\n' })
-  const { sim } = gateway
+  const { chat } = gateway
   const create = (userId: string) => gateway.post('/create_conversation', { userId })
   t.match((await create('alice')).headers, { ratelimit: /"conversations";r=1;/ })
-  sim.enqueue('create', { status: 403 })
+  chat.nextCreates({ status: 400 })
   const failed = await create('alice')
   t.ok(failed.status >= 400)
   t.match(failed.headers, { ratelimit: /"conversations";r=1;/ }, 'one that failed is given back')
   t.equal((await create('alice')).status, 200)
-  const asked = sim.counts['sydney.create']
+  const asked = chat.count('create')
   const refused = await create('alice')
   t.strictSame(
     [refused.status, refused.json.error.type, refused.json.error.code],
     [429, 'rate_limit_error', 'quota_exceeded']
   )
-  t.equal(sim.counts['sydney.create'], asked, 'the upstream was not asked')
+  t.equal(chat.count('create'), asked, 'the upstream was not asked')
   t.equal((await create('bob')).status, 200)
 })
 
@@ -268,5 +279,5 @@ t.test('prompt limits', async (t) => {
   }
   const { status, json } = await gateway.post('/chatgpt', { ...identity, prompt: 'x'.repeat(16_001) })
   t.strictSame([status, json.error.code, json.error.param], [400, 'prompt_too_long', 'prompt'])
-  t.equal(gateway.sim.counts['sydney.questions'] ?? 0, 0)
+  t.equal(gateway.chat.count('questions'), 0)
 })

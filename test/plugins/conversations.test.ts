@@ -28,11 +28,11 @@ t.test('a conversation is read with its turns and without its secrets', async (t
     turns: []
   })
 
-  gateway.sim.set('turn', { search: 'always', sources: 1, suggestions: 2 })
+  gateway.chat.turn({ search: 'always', sources: 1, suggestions: 2 })
   const first = (
     await gateway.post('/chatgpt', { ...identity, prompt: '  My name\nis Ada. ', tone: 'creative' })
   ).json
-  gateway.sim.set('turn', { search: 'never', suggestions: 0 })
+  gateway.chat.turn({ search: 'never', suggestions: 0 })
   const second = (await gateway.post('/chatgpt', { ...identity, prompt: 'x'.repeat(500) })).json
 
   const { status, json, text } = await gateway.get(url, ALICE)
@@ -164,7 +164,7 @@ t.test("somebody else's conversation does not exist", async (t) => {
   const identity = await create(gateway)
   await gateway.post('/chatgpt', { ...identity, prompt: 'Hi', invocationId: 0 })
   const { key } = await createKeyStore(gateway.app.store.database).create('bob', Date.now(), null)
-  const questions = gateway.sim.counts['sydney.questions']
+  const questions = gateway.chat.count('questions')
 
   const unknown = '6f0f6fae-4f0e-4ad0-9f43-5b4d0b1a2f3c'
   const calls = {
@@ -190,7 +190,7 @@ t.test("somebody else's conversation does not exist", async (t) => {
     }
   }
   t.strictSame((await gateway.get('/conversations', BOB)).json.conversations, [])
-  t.equal(gateway.sim.counts['sydney.questions'], questions, 'nothing was asked')
+  t.equal(gateway.chat.count('questions'), questions, 'nothing was asked')
   t.equal((await calls.read(identity.conversationId, ALICE)).json.turnCount, 1)
   t.equal((await calls.ask(identity.conversationId, ALICE)).status, 200)
 })
@@ -239,9 +239,9 @@ t.test('a conversation is not deleted under a running turn', async (t) => {
   const gateway = await startGateway(t)
   const identity = await create(gateway)
   const url = `/conversations/${identity.conversationId}`
-  gateway.sim.set('turn', { thinkMs: 300 })
+  gateway.chat.turn({ thinkMs: 300 })
   const asked = gateway.post('/chatgpt', { ...identity, prompt: 'Hi' })
-  while (gateway.sim.counts['sydney.questions'] !== 1) await new Promise((resolve) => setImmediate(resolve))
+  while (gateway.chat.count('questions') !== 1) await new Promise((resolve) => setImmediate(resolve))
   const early = await gateway.delete(url, ALICE)
   t.strictSame([early.status, early.json.error.code], [409, 'turn_in_progress'])
   t.match(early.headers['retry-after'], /^\d+$/)

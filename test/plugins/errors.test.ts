@@ -340,17 +340,49 @@ t.test('request ids', async (t) => {
   t.match(await ask('x'.repeat(300)), /^[0-9a-f-]{36}$/)
 })
 
-t.test('bytes that are no HTTP', async (t) => {
+t.test('bytes that are no HTTP, or not quite', async (t) => {
   const gateway = await startGateway(t)
   const { port } = new URL(await gateway.listen())
-  const answer = await new Promise<string>((resolve) => {
-    const socket = connect(Number(port), '127.0.0.1', () => socket.end('this is not HTTP\r\n\r\n'))
-    let text = ''
-    socket.on('data', (chunk) => (text += chunk)).on('close', () => resolve(text))
-  })
-  t.match(answer, /^HTTP\/1\.1 400 /)
-  t.match(answer, /x-request-id: /)
-  t.match(answer, /"type":"invalid_request_error"/)
+  const say = (bytes: string) =>
+    new Promise<string>((resolve) => {
+      const socket = connect(Number(port), '127.0.0.1', () => socket.end(bytes))
+      let text = ''
+      socket.on('data', (chunk) => (text += chunk)).on('close', () => resolve(text))
+    })
+  for (const [name, bytes, status, says] of [
+    ['no HTTP', 'this is not HTTP\r\n\r\n', 400, /"type":"invalid_request_error"/],
+    ['no host', 'GET /livez HTTP/1.1\r\n\r\n', 400, /"param":"Host"/],
+    ['no host, as HTTP/1.0 allows', 'GET /livez HTTP/1.0\r\n\r\n', 200, /"status":"ok"/],
+    [
+      'an expectation that nobody knows',
+      'GET /livez HTTP/1.1\r\nhost: x\r\nexpect: tea\r\n\r\n',
+      200,
+      /"status":"ok"/
+    ]
+  ] as const) {
+    const answer = await say(bytes)
+    t.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `), name)
+    t.match(answer, /x-request-id: /, name)
+    t.match(answer, says, name)
+  }
+})
+
+t.test('a host that no URL can be made of, where one is needed', async (t) => {
+  const gateway = await startGateway(t)
+  for (const host of ['a b', 'a"b', '[::1', 'x>; rel="next', 'a:99999']) {
+    const { status, json } = await gateway.post(
+      '/create/image',
+      { query: 'a fox' },
+      { host, 'x-user-id': USER }
+    )
+    t.strictSame([status, json.error.param], [400, 'Host'], host)
+  }
+  const good = await gateway.post(
+    '/create/image',
+    { query: 'a fox' },
+    { host: '[::1]:7860', 'x-user-id': USER }
+  )
+  t.match(good.json.data.media[0].url, /^http:\/\/\[::1\]:7860\/media\//)
 })
 
 t.test('headers on every answer', async (t) => {

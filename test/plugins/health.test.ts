@@ -25,6 +25,12 @@ t.test('/health tells how each upstream stands', async (t) => {
     ]
   )
 
+  let serial = 0
+  const newCookie = () => {
+    const value = `cookie-${++serial}`
+    sim.cookies.accept(value)
+    gateway.app.upstream.account.replace(value)
+  }
   const identity = await gateway.conversation()
   const ask = () => gateway.post('/chatgpt', { ...identity, prompt: 'Hi' })
   const chat = [
@@ -37,6 +43,13 @@ t.test('/health tells how each upstream stands', async (t) => {
     await ask()
     const seen = await one('sydney')
     t.equal(seen.state, state)
+    if (state !== 'ok')
+      t.strictSame(
+        [...new Set((await upstreams()).map((upstream) => `${upstream.state} ${upstream.action}`))],
+        [`${state} ${action && seen.action}`],
+        'the whole account waits'
+      )
+    newCookie()
     if (action === undefined) t.notOk('action' in seen)
     else t.match(seen.action, action)
   }
@@ -82,7 +95,7 @@ t.test('/metrics', async (t) => {
   t.match(headers['content-type'], /^text\/plain/)
   t.match(
     text,
-    /http_server_request_duration_seconds_count\{http_request_method="POST",http_route="\/create\/image",http_response_status_code="200"\} 1/
+    /http_server_request_duration_seconds_count\{http_request_method="POST",http_route="\/create\/image",http_response_status_code="200",error_type=""\} 1/
   )
   t.match(text, /http_route="\/task\/:taskId"/, 'routes, not paths')
   t.match(text, /bing_gateway_tasks\{status="completed"\} 1/)

@@ -246,3 +246,13 @@ t.test('a key that the store could not be told of does not stay taken', async (t
   // It runs through the gateway that never heard of it.
   t.equal((await b.post('/create_conversation', { userId: USER }, keyed('k', {}))).status, 200)
 })
+
+t.test('a body that is nested without end is refused, not compared', async (t) => {
+  const gateway = await startGateway(t)
+  const deep = `{"query":"a fox","x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`
+  const { status, json } = await gateway.post('/create/image', deep, {
+    'content-type': 'application/json',
+    'idempotency-key': 'deep'
+  })
+  t.strictSame([status, json.error.type], [400, 'invalid_request_error'])
+})

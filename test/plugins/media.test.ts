@@ -109,6 +109,7 @@ t.test('serves whole files and parts of them', async (t) => {
   ] as const) {
     const answer = await ask(app, signed, more)
     t.strictSame([answer.statusCode, answer.rawPayload.length], [status, length], JSON.stringify(more))
+    t.equal(answer.headers['content-length'], status === 304 ? undefined : String(length))
     t.equal(answer.headers.etag, etag)
   }
   const beyond = await ask(app, signed, { range: `bytes=${size}-` })

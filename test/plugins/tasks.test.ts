@@ -359,3 +359,19 @@ t.test('the prompt that is stored is the prompt that is sent', async (t) => {
     t.strictSame([task.status, task.prompt], ['completed', 'a\ufffdb'])
   }
 })
+
+t.test('a caller whose image is late, and not lost, is told so', async (t) => {
+  const gateway = await startGateway(t, { config: { IMAGE_TIMEOUT_MS: 4000 }, speed: 10 })
+  // It is finished in time, but its copies do not come.
+  gateway.sim.set('media', { stall: 'before' })
+  const answer = await gateway.post('/create/image', { query: 'a fox' }, { 'idempotency-key': 'a late fox' })
+  t.strictSame([answer.status, answer.json.error.code], [504, 'timeout'])
+  t.equal(answer.headers['x-should-retry'], 'false')
+  const id = (await newest(gateway))?.id as string
+  t.match(answer.json.error.message, id)
+  gateway.sim.set('media', { plain: true })
+  gateway.sim.cut()
+  t.equal((await gateway.ended(id)).status, 'completed')
+  const again = await gateway.post('/create/image', { query: 'a fox' }, { 'idempotency-key': 'a late fox' })
+  t.strictSame([again.status, again.json.data?.taskId], [200, id], 'the key stands for the task')
+})

@@ -1,4 +1,5 @@
 import type { Test } from 'tap'
+import { isTerminal } from '../../src/jobs/task-states.ts'
 import { errorPanel } from '../../src/simulator/creator/texts.ts'
 import type { Behaviours, Simulator } from '../../src/simulator/index.ts'
 import { type Answer, COOKIE, type Gateway, type GatewayOptions, startGateway } from './gateway.ts'
@@ -61,6 +62,18 @@ export const POLICY: Want = {
   type: 'prompt_rejected_error',
   code: 'content_policy',
   stop: true
+}
+
+/** Codes after which the circuit of the account, or of its chat, is open until a person has acted (section 9). */
+const FOR_A_PERSON: ReadonlySet<string | null> = new Set([
+  ...['cookie_expired', 'challenge_required', 'captcha_required', 'account_forbidden'],
+  ...['session_expired', 'token_invalid', 'account_blocked']
+])
+
+/** Whether a row opens the circuit of the account at once. */
+export function isForAPerson({ code, status }: Want): boolean {
+  // A ban with an end is a pause, no circuit.
+  return FOR_A_PERSON.has(code) && status !== 429
 }
 
 export const rejected = (code: string): Want => ({
@@ -234,6 +247,8 @@ export interface FailureRig extends Gateway {
   warm(): Promise<void>
   /** Waits until the simulator has counted this many of something. */
   until(counter: string, least: number): Promise<void>
+  /** Waits until no creation is under way, and none is paused. */
+  settled(): Promise<void>
   /** The stored task. */
   stored(taskId: string): ReturnType<Gateway['app']['store']['tasks']['get']>
 }
@@ -253,12 +268,22 @@ export async function failureRig(t: Test, options: GatewayOptions = {}): Promise
       ...options.config
     }
   })
-  const { sim, app } = gateway
+  const { app } = gateway
+  // Rows are played one after the other, and each starts from a reset: films must not be drawn for any of them.
+  const sim: Simulator = Object.create(gateway.sim, {
+    reset: {
+      value() {
+        gateway.sim.reset()
+        gateway.sim.set('media', { plain: true })
+      }
+    }
+  })
   const { account } = app.upstream
   let value = COOKIE
   let serial = 0
   const rig: FailureRig = {
     ...gateway,
+    sim,
     seen() {
       const { counts } = sim
       const count = (...names: string[]) => names.reduce((sum, name) => sum + (counts[name] ?? 0), 0)
@@ -290,6 +315,14 @@ export async function failureRig(t: Test, options: GatewayOptions = {}): Promise
         if (n === 1000) throw new Error(`${counter} did not reach ${least}`)
         await new Promise((resolve) => setTimeout(resolve, 5))
       }
+    },
+    async settled() {
+      for (let n = 0; n < 1000; n++) {
+        const tasks = await app.store.tasks.list('', { limit: 100 })
+        if (tasks.every(({ state }) => isTerminal(state))) return
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      throw new Error('a creation did not end')
     },
     stored: (taskId) => app.store.tasks.get(taskId)
   }

@@ -8,15 +8,42 @@ import { buildApp } from '../../src/app.ts'
 import { type Clock, createClock } from '../../src/clock.ts'
 import type { Config } from '../../src/config.ts'
 import { createLogger } from '../../src/logger.ts'
-import { type Simulator, type SimulatorOptions, startSimulator } from '../../src/simulator/index.ts'
+import {
+  type Behaviours,
+  type Simulator,
+  type SimulatorOptions,
+  startSimulator
+} from '../../src/simulator/index.ts'
 
 /** The `_U` value that the simulator accepts. Doubles as a canary: it must turn up in no log line. */
 export const COOKIE = 'simulated-cookie'
 export const USER = 'OlivierShi'
+/** What the simulator accepts at Copilot; canaries like COOKIE. */
+export const COPILOT_COOKIE = 'simulated-copilot-cookie'
+export const COPILOT_TOKEN = 'simulated-token'
+/** Both chat protocols, for tests of what holds whichever is in use. */
+export const CHAT_UPSTREAMS = ['sydney', 'copilot'] as const
+export type ChatUpstreamName = (typeof CHAT_UPSTREAMS)[number]
+/** The one that gateways of this process speak when a test doesn't say: test/plugins/copilot.test.ts runs whole files again. */
+export const CHAT_UPSTREAM: ChatUpstreamName =
+  process.env.TEST_CHAT_UPSTREAM === 'copilot' ? 'copilot' : 'sydney'
+
+/** The chat half of the simulator, by the names that its two protocols share. */
+export interface ChatSide {
+  /** How turns are answered from now on. A field that the protocol in use doesn't have is an error. */
+  turn(behaviour: Partial<Behaviours['turn']>): void
+  nextTurns(...behaviours: Partial<Behaviours['turn']>[]): void
+  nextCreates(...behaviours: Partial<Behaviours['create']>[]): void
+  /** Counters and gauges; 0 when nothing was counted yet. */
+  count(
+    name: 'create' | 'upgrade' | 'questions' | 'completed' | 'failed' | 'aborted' | 'turns' | 'sockets'
+  ): number
+}
 
 export interface Gateway {
   app: FastifyInstance
   sim: Simulator
+  chat: ChatSide
   dir: string
   whitelistFile: string
   /** Everything logged so far, one JSON text a line. */
@@ -43,6 +70,8 @@ export interface Answer {
 
 export interface GatewayOptions {
   config?: Partial<Config>
+  /** Which chat protocol the gateway speaks; default CHAT_UPSTREAM. Copilot has no pace then, unless `config` says so. */
+  chatUpstream?: ChatUpstreamName
   simulator?: SimulatorOptions
   /** Seconds that pass for the gateway in one real second. */
   speed?: number
@@ -65,6 +94,7 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
   const sim = options.sim ?? (await startSimulator({ cookies: [COOKIE], ...options.simulator }))
   // Every finished creation is copied; drawing each film anew would take most of a test's time.
   if (options.sim === undefined) sim.set('media', { plain: true })
+  const chatUpstream = options.chatUpstream ?? CHAT_UPSTREAM
   const lines: string[] = []
   const destination = new Writable({
     write(chunk, _encoding, done) {
@@ -83,6 +113,7 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
       POLL_INTERVAL_MS: 20,
       // Tests of limits set their own.
       DEFAULT_LIMITS: '',
+      ...(chatUpstream === 'copilot' ? copilotConfig(dir, sim) : {}),
       ...options.config
     },
     {
@@ -108,6 +139,7 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
   const gateway: Gateway = {
     app,
     sim,
+    chat: chatSide(sim, chatUpstream),
     dir,
     whitelistFile,
     log: () => lines.join(''),
@@ -141,4 +173,29 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
     }
   }
   return gateway
+}
+
+function copilotConfig(dir: string, sim: Simulator): Partial<Config> {
+  const cookieFile = join(dir, 'copilot-cookies.txt')
+  writeFileSync(cookieFile, `_C_Auth=${COPILOT_COOKIE}; MUID=1`)
+  return {
+    CHAT_UPSTREAM: 'copilot',
+    COPILOT_URL: sim.copilotUrl,
+    COPILOT_COOKIE_FILE: cookieFile,
+    COPILOT_ACCESS_TOKEN: COPILOT_TOKEN,
+    COPILOT_TURNS_PER_MINUTE: 0,
+    COPILOT_CONCURRENCY: 0
+  }
+}
+
+function chatSide(sim: Simulator, upstream: ChatUpstreamName): ChatSide {
+  const turn = upstream === 'sydney' ? 'turn' : 'copilot.turn'
+  const create = upstream === 'sydney' ? 'create' : 'copilot.start'
+  // The simulator itself tells of a field that the protocol doesn't have.
+  return {
+    turn: (behaviour) => sim.set(turn, behaviour as object),
+    nextTurns: (...behaviours) => sim.enqueue(turn, ...(behaviours as object[])),
+    nextCreates: (...behaviours) => sim.enqueue(create, ...(behaviours as object[])),
+    count: (name) => sim.counts[`${upstream}.${name}`] ?? 0
+  }
 }

@@ -66,7 +66,10 @@ export async function startProcess(
   const url = await new Promise<string>((resolve, reject) => {
     const look = () => {
       const match = /"msg":"Server listening at (http:[^"]+)"/.exec(output())
-      if (match !== null) resolve(match[1] as string)
+      if (match === null) return
+      // A gateway that is asked much logs much: nobody looks through all of it again for each piece.
+      child.stdout?.off('data', look)
+      resolve(match[1] as string)
     }
     child.stdout?.on('data', look)
     exited.then((code) => reject(new Error(`the gateway ended with ${code}: ${output()}`)))

@@ -17,8 +17,8 @@ import {
   SIGNED_OUT
 } from './constants.ts'
 
-/** The parser's time grows with the square of the tags that stay open; a page has a few dozen. */
-const MAX_OPEN_TAGS = 5000
+/** The parser's time grows with the square of the tags that stay open, and its searches recurse; a page has a few dozen. */
+const MAX_OPEN_TAGS = 2000
 
 /** What a Creator page says about the visitor. */
 export interface LandingPage {
@@ -113,7 +113,14 @@ export function parsePage(html: string): HTMLElement {
   if (openTags(html) > MAX_OPEN_TAGS) {
     throw new UpstreamError('T11', { cause: new Error('page: more open tags than a page has') })
   }
-  return parse(html, { blockTextElements: { script: false, style: false } })
+  const ended = withoutUnended(withoutUnended(html, '<!--', '-->'), '<![CDATA[', ']]>')
+  return parse(ended, { blockTextElements: { script: false, style: false } })
+}
+
+/** Leaves out beginnings without an end: the parser would look for one from each of them, through all of the page. */
+function withoutUnended(html: string, beginning: string, end: string): string {
+  const last = html.lastIndexOf(end)
+  return html.slice(0, last + 1) + html.slice(last + 1).replaceAll(beginning, '')
 }
 
 const UNSEEN = new Set(['SCRIPT', 'STYLE', 'TEMPLATE', 'HEAD', 'TITLE', 'NOSCRIPT'])
@@ -175,8 +182,16 @@ function cookieSafe(value: string | undefined): string | undefined {
   return value !== undefined && /^[\x21-\x3a\x3c-\x7e]{1,256}$/.test(value) ? value : undefined
 }
 
+const OPENING_OR_CLOSING =
+  /<\/?(?!(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)\b)[a-z]/gi
+
+/** The most tags that are open at once. */
 function openTags(html: string): number {
   let open = 0
-  for (const [tag] of html.matchAll(/<\/?[a-z]/gi)) open += tag.startsWith('</') ? -1 : 1
-  return open
+  let most = 0
+  for (const [tag] of html.matchAll(OPENING_OR_CLOSING)) {
+    open = Math.max(0, open + (tag.startsWith('</') ? -1 : 1))
+    most = Math.max(most, open)
+  }
+  return most
 }

@@ -96,7 +96,7 @@ function readG3(json: Record<string, unknown>, context: ImagePollContext): PollV
     case G3_STATUS.failed:
       return json.errorType === G3_UNSAFE
         ? { kind: 'failed', row: 'I7' }
-        : { kind: 'failed', row: 'I19', said: `errorType ${String(json.errorType)}` }
+        : { kind: 'failed', row: 'I19', said: `errorType ${shown(json.errorType)}` }
     case G3_STATUS.complete: {
       const images = cleaned(
         list(json.records)
@@ -133,7 +133,13 @@ function sourceOf(element: HTMLElement): string {
   if (element.tagName !== 'A') return element.getAttribute('src') ?? ''
   const data = parseJsonObject(element.getAttribute('m') ?? '') ?? {}
   const custom = typeof data.CustomData === 'string' ? parseJsonObject(data.CustomData) : undefined
-  return String(custom?.MediaUrl ?? data.murl ?? '')
+  const address = custom?.MediaUrl ?? data.murl
+  return typeof address === 'string' ? address : ''
+}
+
+/** A number or a text for the log; objects may refuse to become one. */
+function shown(value: unknown): string {
+  return typeof value === 'number' || typeof value === 'string' ? String(value).slice(0, 40) : typeof value
 }
 
 function pathOf(address: string): string {

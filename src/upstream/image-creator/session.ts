@@ -31,6 +31,8 @@ export interface CreatorSession {
   /** A session younger than `stale`, which an answer has shown to be of no use. Throws as `open`. */
   renew(stale: PageSession, signal: AbortSignal): Promise<PageSession>
   forget(): void
+  /** Opens a new session whether or not there is one, to see how the account stands. Throws as `open`. */
+  check(signal: AbortSignal): Promise<void>
   /**
    * Fetches a page and follows its redirects, as far as they stay with Bing.
    * @throws {UpstreamError} T1–T10, or the signal's reason
@@ -160,6 +162,10 @@ export function createCreatorSession({
     },
     forget() {
       current = undefined
+    },
+    async check(signal) {
+      current = undefined
+      await open(signal)
     },
     page
   }

@@ -93,7 +93,7 @@ const MEDIA_HEADERS = { 'user-agent': PAGE_HEADERS['user-agent'], accept: 'image
 const SAFE_TYPE = /^(image\/(jpeg|png|gif|webp|avif)|video\/(mp4|webm))(?=\s*(;|$))/i
 
 /** The type of a picture or film by its first bytes (WHATWG MIME Sniffing section 6). */
-function typeOfBytes(body: Buffer): string | undefined {
+export function typeOfBytes(body: Buffer): string | undefined {
   const ascii = (from: number, to: number) => body.toString('latin1', from, to)
   if (ascii(0, 3) === '\xff\xd8\xff') return 'image/jpeg'
   if (ascii(0, 8) === '\x89PNG\r\n\x1a\n') return 'image/png'

@@ -1,24 +1,33 @@
 import type { Answer, TextChange } from '../chat-client.ts'
 import { UpstreamError } from '../failures.ts'
+import { type Channel, createTextStream, withoutHalfCharacter } from '../text-stream.ts'
 import type { HubRecord } from './codec.ts'
 import {
   DAILY_LIMIT,
   FAREWELL_MAX_CHARS,
   FAREWELL_OPENINGS,
+  MAX_ANSWER_CHARS,
+  MAX_MESSAGES,
   RECORD_TYPE,
   SUCCESS,
   TURN_RESULTS
 } from './constants.ts'
 import { type HubMessage, isObject, objects, readMessages, textOf, uniqueSources } from './message.ts'
 import { failureOf, type Result, readResult } from './result.ts'
-import { type Channel, createTextStream, withoutHalfCharacter } from './text-stream.ts'
 
 /** Joins the messages of one turn, in the deltas as in the whole. */
 const BETWEEN_MESSAGES = '\n\n'
 
+/** Unknown kinds that one turn tells of. */
+const UNKNOWN_MAX = 20
+
 /** Makes the answer of one turn out of the hub's records. */
 export interface AnswerReducer {
-  /** Takes a record; unknown ones and those of other invocations change nothing. @returns whether it ended the turn */
+  /**
+   * Takes a record; unknown ones and those of other invocations change nothing.
+   * @returns whether it ended the turn
+   * @throws {UpstreamError} W12, for more than an answer can be
+   */
   take(record: HubRecord): boolean
   /** Whether any text of an answer has arrived, shown or not. After that the question may not be sent again. */
   readonly hasText: boolean
@@ -42,10 +51,12 @@ export interface AnswerReducer {
  * `[^1^]` or `[^1^][1]`.
  *
  * @param invocationId of the question; records that carry another one are ignored
+ * @param onUnknown told once of each kind of record, target and message that this version does not know
  */
 export function createAnswerReducer(
   invocationId: number,
-  onText: ((change: TextChange) => void) | undefined
+  onText: ((change: TextChange) => void) | undefined,
+  onUnknown?: (kind: string) => void
 ): AnswerReducer {
   const stream = createTextStream(onText)
   /** Answer messages of the updates, in order of their beginning; all of one channel. */
@@ -61,14 +72,24 @@ export function createAnswerReducer(
   /** Text was shown when the safety layer withdrew it; nothing that comes later may change it. */
   let frozen = false
 
+  /** Updates repeat what they show, so a kind is told of once a turn. There is no end to what a peer may invent. */
+  const unknown = new Set<string>()
+
   const streamed = () => joined(parts)
 
+  function strange(kind: string): void {
+    if (unknown.size >= UNKNOWN_MAX || unknown.has(kind)) return
+    unknown.add(kind)
+    onUnknown?.(kind)
+  }
+
   function take(record: HubRecord): boolean {
-    if (record.invocationId !== undefined && String(record.invocationId) !== String(invocationId))
-      return false
+    const of = record.invocationId
+    if (of !== undefined && of !== invocationId && of !== String(invocationId)) return false
     switch (record.type) {
       case RECORD_TYPE.invocation:
         if (record.target === 'update') for (const update of objects(record.arguments)) takeUpdate(update)
+        else strange(`target ${short(record.target)}`)
         return false
       case RECORD_TYPE.streamItem:
         takeFinal(isObject(record.item) ? record.item : {})
@@ -77,6 +98,7 @@ export function createAnswerReducer(
         completion = { error: record.error !== undefined && record.error !== null }
         return true
       default:
+        strange(`record ${short(record.type)}`)
         return false
     }
   }
@@ -87,7 +109,7 @@ export function createAnswerReducer(
     let begins = update.cursor !== undefined && update.cursor !== null
     for (const message of readMessages(update.messages)) {
       note(message)
-      if (message.kind === 'search-result') searches.push(message)
+      if (message.kind === 'search-result' && searches.length < MAX_MESSAGES) searches.push(message)
       if (message.kind !== 'answer' || frozen) continue
       if (message.text.trim() !== '' && channel === 'card') {
         parts = []
@@ -102,8 +124,9 @@ export function createAnswerReducer(
     }
   }
 
-  function note({ kind, isFiltered }: HubMessage): void {
+  function note({ kind, isFiltered, unknownType }: HubMessage): void {
     filtered ||= isFiltered
+    if (unknownType !== undefined) strange(`message ${short(unknownType)}`)
     if (kind === 'disengaged') disengaged = true
     if (kind === 'apology') {
       apologised = true
@@ -123,6 +146,12 @@ export function createAnswerReducer(
       ...message,
       suggestions: message.suggestions.length > 0 ? message.suggestions : (before?.suggestions ?? []),
       attributions: message.attributions.length > 0 ? message.attributions : (before?.attributions ?? [])
+    }
+    // Each update looks at all of them again, so that a flood would cost more than the memory.
+    const chars = parts.reduce((sum, { text }) => sum + text.length, 0)
+    if (parts.length > MAX_MESSAGES || chars > MAX_ANSWER_CHARS) {
+      const cause = new Error(`an answer of ${parts.length} messages and ${chars} characters`)
+      throw new UpstreamError('W12', { cause })
     }
   }
 
@@ -154,6 +183,7 @@ export function createAnswerReducer(
       completion?.error === true || (final?.result !== undefined && final.result.value !== SUCCESS)
     return {
       message: text,
+      pictures: [],
       sources: sources(finalParts),
       suggestions: suggestions(finalParts),
       turns: throttling,
@@ -245,4 +275,9 @@ function mayBeFarewell(text: string): boolean {
 
 function plainQuotes(text: string): string {
   return text.trimStart().replaceAll('’', "'")
+}
+
+/** A name that the upstream chose, fit for a log line. */
+function short(name: unknown): string {
+  return String(typeof name === 'object' ? typeof name : name).slice(0, 40)
 }

@@ -37,8 +37,19 @@ export interface SydneyClientSettings {
   deadlines?: Partial<HubDeadlines>
   /** Limits of the sockets that are opened ahead of their turn, other than those of constants.ts. */
   warm?: Partial<WarmLimits>
+  /** For who looks where a call ends: nothing is repeated, so that the first trouble is what is thrown. */
+  diagnosis?: HubDiagnosis
+  /** Told of each kind of message that this version does not know, once a turn. */
+  onUnknown?: (kind: string) => void
   /** For what happens in the background. */
   log?: Pick<BaseLogger, 'debug'>
+}
+
+/** Told how far a turn has come. */
+export interface HubDiagnosis {
+  onUpgraded(): void
+  /** Told of each record of a turn. */
+  onRecord(): void
 }
 
 /** Listens until a turn does, which is at once. */
@@ -53,7 +64,7 @@ const NEEDS_FRESH_CONVERSATION: readonly FailureId[] = ['W1', 'S3', 'S4']
  * @see docs/protocol/chat-sydney.md
  */
 export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
-  const { bingUrl, chatUrl, account, http, proxy = {}, clock = systemClock } = settings
+  const { bingUrl, chatUrl, account, http, proxy = {}, clock = systemClock, diagnosis } = settings
   const deadlines: HubDeadlines = { ...HUB_DEADLINES, ...settings.deadlines }
   const proxyUrl = proxyFor(chatUrl, proxy)
   const agent = proxyUrl === undefined ? undefined : new HttpsProxyAgent(proxyUrl)
@@ -83,7 +94,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
     mayUseWarm: boolean
   ): Promise<Answer> {
     if (!account.configured) throw new UpstreamError('C1')
-    const reducer = createAnswerReducer(question.invocationId, onText)
+    const reducer = createAnswerReducer(question.invocationId, onText, settings.onUnknown)
     const url = hubUrl(conversation)
     let cancelOpening: (() => void) | undefined
     const turn: HubTurn = {
@@ -93,6 +104,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       signal,
       onAsked,
       onRecord(record) {
+        diagnosis?.onRecord()
         const isOver = reducer.take(record)
         if (reducer.hasText) onFirstText()
         cancelOpening ??= clock.timer(WARM_AFTER_MS, () => warm.goesOn(url))
@@ -134,7 +146,11 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
   }
 
   function openSocket(url: string, listener: HubListener): HubSocket {
-    return openHubSocket({ url, headers: hubHeaders(), agent, lines, clock, deadlines, sockets }, listener)
+    const onUpgraded = diagnosis?.onUpgraded
+    return openHubSocket(
+      { url, headers: hubHeaders(), agent, lines, clock, deadlines, sockets, onUpgraded },
+      listener
+    )
   }
 
   function hubUrl({ encryptedSignature }: UpstreamConversation): string {
@@ -166,8 +182,9 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       // Where the next step will be an upgrade, its connection is made while Bing thinks about the conversation.
       const release = isBound && agent === undefined && limits.sockets > 0 ? lines.ahead() : undefined
       try {
-        const conversation = await withRetries({ clock, signal, mayRepeat: () => !isClosed }, () =>
-          open(signal)
+        const conversation = await withRetries(
+          { clock, signal, mayRepeat: () => !isClosed && diagnosis === undefined },
+          () => open(signal)
         )
         const url = hubUrl(conversation)
         isBound = url !== chatUrl
@@ -199,6 +216,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
         }
         try {
           const onFirstText = () => {
+            if (!hasText) options.onFirstText?.()
             hasText = true
           }
           return await askOnce(current, question, options, onFirstText, attempts === 1)
@@ -210,7 +228,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
             onRepeat?.(error, attempts)
             return attempt()
           }
-          const mayRenew = !isFresh && !hasText && !isClosed && !signal.aborted
+          const mayRenew = !isFresh && !hasText && !isClosed && !signal.aborted && diagnosis === undefined
           if (
             !mayRenew ||
             !(error instanceof UpstreamError) ||
@@ -228,7 +246,7 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       try {
         // It was row W7's only repeat.
         const mayRepeat = ({ row }: UpstreamError) =>
-          !hasText && !isClosed && !(isStaleRepeated && row === 'W7')
+          !hasText && !isClosed && !(isStaleRepeated && row === 'W7') && diagnosis === undefined
         const repeated = (error: Error) => onRepeat?.(error, attempts)
         const answer = await withRetries({ clock, signal, mayRepeat, onRepeat: repeated }, attempt)
         throttle = { waitS: 0, until: 0 }
@@ -236,6 +254,10 @@ export function createSydneyClient(settings: SydneyClientSettings): ChatClient {
       } catch (error) {
         throw throttled(error)
       }
+    },
+
+    get idleSockets() {
+      return warm.size
     },
 
     async close() {

@@ -47,6 +47,8 @@ export const CREATE_HEADERS: Readonly<Record<string, string>> = {
 }
 /** Header with a new UUID for each create call. Section 2.1. */
 export const REQUEST_ID_HEADER = 'x-ms-client-request-id'
+/** Cookies of bing.com that browsers send beside `_U`. Section 2.1: advised since 2023-11, none was shown to be needed. */
+export const BROWSER_COOKIES = ['MUID', 'SRCHD', 'SRCHHPGUSR', 'KievRPSSecAuth', 'PPLState'] as const
 /** Path of the `referer`, below the base URL. Section 2.1, seen 2023. */
 export const REFERER_PATH = '/search?q=Bing+AI&showconv=1'
 
@@ -74,6 +76,9 @@ export const RECORD_TYPE = {
 } as const
 /** Longest record and longest WebSocket message, in characters and bytes; the protocol names no limit (section 3). */
 export const MAX_RECORD_CHARS = 16 * 1024 * 1024
+/** Messages of one answer, and their characters together; two messages, and a few thousand characters, have been seen. */
+export const MAX_MESSAGES = 64
+export const MAX_ANSWER_CHARS = 1024 * 1024
 
 /** Milliseconds between the client's own pings. Section 3, seen 2023. */
 export const PING_INTERVAL_MS = 15_000
@@ -176,6 +181,25 @@ export const ANSWER_TYPE = 'Chat'
 export const SEARCH_RESULT_TYPE = 'InternalSearchResult'
 /** `messageType` with which the bot ends the conversation. Section 6.3, row S18. */
 export const DISENGAGED_TYPE = 'Disengaged'
+/** Other `messageType`s that are known and show nothing. Section 6.3. */
+export const INTERNAL_TYPES: ReadonlySet<string> = new Set([
+  'InternalSearchQuery',
+  'InternalLoaderMessage',
+  'RenderCardRequest',
+  'GenerateContentQuery',
+  'Progress',
+  'GeneratedCode',
+  'AdsQuery',
+  'SemanticSerp',
+  'ActionRequest',
+  'ConfirmationCard',
+  'RenderContentRequest',
+  'InvokeAction',
+  'SearchQuery',
+  'Context',
+  'InternalTasksMessage',
+  'Suggestion'
+])
 /** `id` of the card's block of numbered links; no answer text. Section 6.1. */
 export const ATTRIBUTIONS_BLOCK_ID = 'AttributionsTextBlockID'
 /** `type` of the card's block that may stand before the text. Section 6.1. */

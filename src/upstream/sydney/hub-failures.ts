@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { bare, codeOf } from '../bare-error.ts'
 import { UpstreamError } from '../failures.ts'
 import { transportFailure } from '../http.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
@@ -34,19 +35,4 @@ export function openFailure(error: Error, hasConnected: boolean, hasAsked: boole
   const isReset = ['ECONNRESET', 'EPIPE'].includes(codeOf(error) ?? '')
   if (hasAsked && isReset) return new UpstreamError('W4', { cause: bare(error) })
   return transportFailure(bare(error), 'connecting')
-}
-
-/**
- * An error that says no more than its code. What ws, TLS and proxies put into messages (URLs with the token, proxy
- * addresses with passwords) must not reach a log.
- */
-export function bare(error: unknown): Error {
-  const code = codeOf(error)
-  const cause = new Error(code ?? (error instanceof Error ? error.name : 'unknown'))
-  return code === undefined ? cause : Object.assign(cause, { code })
-}
-
-export function codeOf(error: unknown): string | undefined {
-  const code = (error as NodeJS.ErrnoException | null)?.code
-  return typeof code === 'string' ? code : undefined
 }

@@ -2,6 +2,7 @@ import type { Agent, ClientRequest } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import WebSocket from 'ws'
 import type { Clock } from '../../clock.ts'
+import { bare, codeOf } from '../bare-error.ts'
 import { UpstreamError } from '../failures.ts'
 import { createRecordDecoder, encodeRecord, type HubRecord } from './codec.ts'
 import {
@@ -12,7 +13,7 @@ import {
   RECORD_TYPE
 } from './constants.ts'
 import type { HubDeadlines } from './hub-deadlines.ts'
-import { bare, codeOf, openFailure, upgradeFailure } from './hub-failures.ts'
+import { openFailure, upgradeFailure } from './hub-failures.ts'
 import type { HubLines } from './hub-lines.ts'
 
 export interface HubSocketSettings {
@@ -26,6 +27,8 @@ export interface HubSocketSettings {
   deadlines: HubDeadlines
   /** Where the socket is listed while it is open, so that its owner can end it. */
   sockets: Set<HubSocket>
+  /** Told when the upgrade was accepted. */
+  onUpgraded?: (() => void) | undefined
 }
 
 /** Why a socket ended: a failure of ours to report, or the hub left (close code, `undefined` for a type 7 record or silence). */
@@ -192,6 +195,7 @@ export function openHubSocket(settings: HubSocketSettings, first: HubListener): 
   ws.on('open', () => {
     if (stage === 'over') return
     stage = 'handshake'
+    settings.onUpgraded?.()
     send(HANDSHAKE)
     clearDeadline()
     clearDeadline = clock.timer(deadlines.handshakeMs, () => fail(new UpstreamError('W5')))

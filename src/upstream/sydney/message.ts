@@ -5,6 +5,7 @@ import {
   ATTRIBUTIONS_BLOCK_ID,
   DISENGAGED_TYPE,
   IMAGE_BLOCK_TYPE,
+  INTERNAL_TYPES,
   OFFENSE,
   SEARCH_RESULT_TYPE
 } from './constants.ts'
@@ -16,6 +17,8 @@ export interface HubMessage {
   /** `user`, `bot`, or empty. */
   author: string
   kind: 'answer' | 'apology' | 'disengaged' | 'search-result' | 'other'
+  /** Its `messageType`, where this version does not know that. */
+  unknownType: string | undefined
   id: string | undefined
   /** The plain channel, see answer.ts; empty when absent. */
   text: string
@@ -40,6 +43,7 @@ export function readMessages(value: unknown): HubMessage[] {
     return {
       author: textOf(raw.author),
       kind,
+      unknownType: kind === 'other' ? unknownTypeOf(raw) : undefined,
       id: textOf(raw.messageId) || undefined,
       text: textOf(raw.text),
       card: kind === 'answer' ? cardText(raw) : '',
@@ -63,6 +67,11 @@ function kindOf(raw: Json): HubMessage['kind'] {
   if (type === ANSWER_TYPE) return 'answer'
   if (type === DISENGAGED_TYPE) return 'disengaged'
   return type === SEARCH_RESULT_TYPE ? 'search-result' : 'other'
+}
+
+function unknownTypeOf({ author, messageType }: Json): string | undefined {
+  if (author !== 'bot' || typeof messageType !== 'string') return undefined
+  return INTERNAL_TYPES.has(messageType) ? undefined : messageType
 }
 
 /** The text block of the first card: its first one, or the one behind an image (section 6.1). */

@@ -48,6 +48,8 @@ export const WARM_LIMITS: WarmLimits = {
  * because another one ended: without traffic the last one is gone after one life.
  */
 export interface WarmSockets {
+  /** How many wait or are being opened. */
+  readonly size: number
   /** A conversation was started, which will use this URL. */
   started(url: string): void
   /**
@@ -206,6 +208,9 @@ export function createWarmSockets({ open, sharedUrl, limits, clock, log }: WarmS
   }
 
   return {
+    get size() {
+      return pool.size
+    },
     started: fill,
     begin(url, mayTake) {
       const socket = mayTake ? take(url) : undefined

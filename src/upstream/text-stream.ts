@@ -1,6 +1,6 @@
-import type { TextChange } from '../chat-client.ts'
+import type { TextChange } from './chat-client.ts'
 
-/** Where in a message its text was read (section 6.1). */
+/** Where in a message its text was read; Sydney has two places (docs/protocol/chat-sydney.md section 6.1), Copilot one. */
 export type Channel = 'text' | 'card'
 
 /** Keeps what a reader has been shown equal to a text that grows, shrinks or changes. */
@@ -9,7 +9,7 @@ export interface TextStream {
    * Shows `text` in full: a delta where it continues what was shown of the same channel, else a replacement; nothing
    * when it is equal.
    */
-  show(text: string, channel: Channel): void
+  show(text: string, channel?: Channel): void
   /** What the reader has in front of them now. */
   readonly shown: string
 }
@@ -19,7 +19,7 @@ export function createTextStream(onText: ((change: TextChange) => void) | undefi
   let shown = ''
   let shownOf: Channel | undefined
   return {
-    show(text, channel) {
+    show(text, channel = 'text') {
       const isSameChannel = shown === '' || channel === shownOf
       shownOf = channel
       if (text === shown) return
@@ -39,5 +39,7 @@ export function createTextStream(onText: ((change: TextChange) => void) | undefi
  * What is shown therefore always ends, and every delta begins, between code points.
  */
 export function withoutHalfCharacter(text: string): string {
-  return /[\ud800-\udbff]$/.test(text) ? text.slice(0, -1) : text
+  // Not by an expression that ends in `$`: it would look at all of a long text for each piece that is added.
+  const last = text.charCodeAt(text.length - 1)
+  return last >= 0xd800 && last <= 0xdbff ? text.slice(0, -1) : text
 }

@@ -1,0 +1,236 @@
+import type { Answer, Picture, Source, TextChange } from '../chat-client.ts'
+import { type FailureId, UpstreamError } from '../failures.ts'
+import { createTextStream, withoutHalfCharacter } from '../text-stream.ts'
+import {
+  ERROR_ROWS,
+  MAX_ANSWER_CHARS,
+  MAX_PARTS,
+  MAX_PICTURES,
+  MAX_SOURCES,
+  SHOWN_CODE
+} from './constants.ts'
+import { isObject, textOf, textsOf } from './json.ts'
+import type { CopilotEvent } from './scanner.ts'
+
+/** Makes the answer of one turn out of the socket's events. */
+export interface AnswerReducer {
+  /**
+   * Takes an event; unknown ones change nothing.
+   * @throws {UpstreamError} P9–P14: Copilot refuses to answer, or to go on; T11: more than an answer can be
+   */
+  take(event: CopilotEvent): void
+  /** Copilot has taken the question, so it may not be sent again. */
+  readonly isTaken: boolean
+  /** `done` has come; suggestions may follow. */
+  readonly isDone: boolean
+  /** Nothing that matters follows: `done` and the suggestions are there. */
+  readonly isComplete: boolean
+  /** There is text that would be lost with the turn. */
+  readonly hasText: boolean
+  /** There is a picture, or the preview of one: an answer even if nothing more comes (row P17). */
+  readonly hasPictures: boolean
+  /**
+   * The answer as it stands.
+   * @throws {UpstreamError} P-empty, when there is none
+   */
+  finish(): Omit<Answer, 'conversation'>
+}
+
+export interface AnswerSettings {
+  /** Base of addresses without a host. */
+  baseUrl: string
+  /** Milliseconds since the epoch; for dates that the upstream names. */
+  now: () => number
+  onText?: ((change: TextChange) => void) | undefined
+  /** Told the name of each event that this version doesn't know. */
+  onUnknown?: ((name: string) => void) | undefined
+}
+
+/** A part of the answer: its text so far, or a picture. */
+type Part = { text: string } | Picture
+
+/** What stands between two texts. */
+const PARAGRAPH = '\n\n'
+
+/**
+ * Text comes in parts, each with its own id, pictures among them. The answer's text is that of the text parts in order
+ * of their beginning.
+ * @see docs/protocol/chat-copilot.md section 5
+ */
+export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerSettings): AnswerReducer {
+  const stream = createTextStream(onText)
+  const parts = new Map<string, Part>()
+  const sources = new Map<string, Source>()
+  let suggestions: string[] | undefined
+  let isTaken = false
+  let isDone = false
+
+  function takeText(event: CopilotEvent, isNew: boolean): void {
+    const key = `text ${keyOf(event)}`
+    const part = parts.get(key)
+    const before = part !== undefined && 'text' in part ? part.text : ''
+    parts.set(key, { text: isNew ? textOf(event.text) : before + textOf(event.text) })
+    const text = shownText()
+    // Each event looks at all of them again, so that a flood would cost more than the memory.
+    if (parts.size > MAX_PARTS || text.length > MAX_ANSWER_CHARS) {
+      const cause = new Error(`an answer of ${parts.size} parts and ${text.length} characters`)
+      throw new UpstreamError('T11', { cause })
+    }
+    stream.show(text)
+  }
+
+  /** A picture and its previews have one part. @returns nothing when there are more pictures than any answer has */
+  function picture(event: CopilotEvent): Picture | undefined {
+    const key = `picture ${keyOf(event)}`
+    const known = parts.get(key)
+    if (known !== undefined && 'preview' in known) return known
+    if (pictures().length >= MAX_PICTURES) return undefined
+    const begun: Picture = { url: undefined, preview: undefined, prompt: undefined }
+    parts.set(key, begun)
+    return begun
+  }
+
+  function takePicture(event: CopilotEvent): void {
+    const drawn = picture(event)
+    if (drawn === undefined) return
+    drawn.prompt = textOf(event.prompt) || drawn.prompt
+    if (event.event === 'partialImageGenerated')
+      drawn.preview = textOf(event.content).replace(/^data:[^,]*,/, '') || drawn.preview
+    if (event.event === 'imageGenerated') drawn.url = address(event.url, baseUrl) ?? drawn.url
+  }
+
+  function takeCitation(event: CopilotEvent): void {
+    const url = address(event.url)
+    if (url === undefined || sources.has(url) || sources.size === MAX_SOURCES) return
+    sources.set(url, { url, title: textOf(event.title).trim() || new URL(url).hostname })
+  }
+
+  const pictures = () => [...parts.values()].filter((part) => 'preview' in part)
+
+  /** Parts are paragraphs; what they bring along to part them is enough. */
+  function wholeText(): string {
+    let text = ''
+    for (const part of parts.values()) {
+      if ('preview' in part || part.text === '') continue
+      const isApart = text === '' || /\s/.test(text.at(-1) ?? '') || /^\s/.test(part.text)
+      text += isApart ? part.text : PARAGRAPH + part.text
+    }
+    return text
+  }
+  const shownText = () => withoutHalfCharacter(wholeText())
+
+  return {
+    take(event) {
+      switch (event.event) {
+        case 'connected':
+        case 'pong':
+        case 'modeSelected':
+        case 'partCompleted':
+        case 'titleUpdate':
+          return
+        case 'received':
+        case 'startMessage':
+        case 'chainOfThought':
+          isTaken = true
+          return
+        case 'appendText':
+        case 'replaceText':
+          isTaken = true
+          return takeText(event, event.event === 'replaceText')
+        case 'citation':
+          isTaken = true
+          return takeCitation(event)
+        case 'generatingImage':
+        case 'partialImageGenerated':
+        case 'imageGenerated':
+          isTaken = true
+          return takePicture(event)
+        case 'suggestedFollowups':
+          suggestions = textsOf(event.suggestions)
+          return
+        case 'done':
+          isTaken = true
+          isDone = true
+          return
+        // Nobody answers it, so the turn is over whatever comes behind it; behind a whole answer it changes nothing.
+        case 'challenge':
+          if (!isDone) throw challengeFailure(event)
+          return
+        case 'error':
+        case 'chatMessageError':
+          if (!isDone) throw errorFailure(event, now())
+          return
+        default:
+          onUnknown?.(textOf(event.event))
+      }
+    },
+    get isTaken() {
+      return isTaken
+    },
+    get isDone() {
+      return isDone
+    },
+    get isComplete() {
+      return isDone && suggestions !== undefined
+    },
+    get hasText() {
+      return shownText().trim() !== ''
+    },
+    get hasPictures() {
+      return pictures().some(({ url, preview }) => url !== undefined || preview !== undefined)
+    },
+    finish() {
+      const text = shownText()
+      const message = text.trim() === '' ? '' : text
+      const drawn = pictures().filter(({ url, preview }) => url !== undefined || preview !== undefined)
+      if (message === '' && drawn.length === 0) throw new UpstreamError('P-empty')
+      return {
+        message,
+        pictures: drawn,
+        sources: [...sources.values()],
+        suggestions: [...new Set(suggestions)],
+        turns: undefined,
+        notice: isDone ? undefined : 'answer_truncated',
+        ended: false,
+        expiresAt: undefined
+      }
+    }
+  }
+}
+
+function keyOf({ messageId, partId }: CopilotEvent): string {
+  return JSON.stringify([textOf(messageId), textOf(partId)])
+}
+
+/** Row P9. */
+function challengeFailure({ method }: CopilotEvent): UpstreamError {
+  const name = typeof method === 'string' && SHOWN_CODE.test(method) ? method : 'none'
+  return new UpstreamError('P9', { cause: new Error(`challenge, method ${name}`) })
+}
+
+/** Rows P10 to P14. */
+function errorFailure({ event, errorCode, errorDetail }: CopilotEvent, now: number): UpstreamError {
+  const code = textOf(errorCode)
+  const row: FailureId = Object.hasOwn(ERROR_ROWS, code) ? (ERROR_ROWS[code] as FailureId) : 'P14'
+  const cause = new Error(`${textOf(event)}: ${SHOWN_CODE.test(code) ? code : `${code.length} characters`}`)
+  if (row === 'P12') return new UpstreamError(row, { param: 'prompt', cause })
+  if (row === 'P13') return new UpstreamError(row, { retryAfter: secondsUntil(errorDetail, now), cause })
+  if (row === 'P14' && SHOWN_CODE.test(code)) return new UpstreamError(row, { code, cause })
+  return new UpstreamError(row, { cause })
+}
+
+/** Seconds until `nextAvailableAt`: whole, at least 1. Nothing when no date is named. */
+function secondsUntil(detail: unknown, now: number): number | undefined {
+  const at = Date.parse(isObject(detail) ? textOf(detail.nextAvailableAt) : '')
+  if (Number.isNaN(at)) return undefined
+  return Math.max(1, Math.ceil((at - now) / 1000))
+}
+
+/** An address that a reader could open; nothing when it is none. */
+function address(value: unknown, base?: string): string | undefined {
+  const text = textOf(value).trim()
+  if (text === '' || !URL.canParse(text, base)) return undefined
+  const url = new URL(text, base)
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return undefined
+  return URL.canParse(text) ? text : url.href
+}

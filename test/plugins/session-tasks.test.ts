@@ -1,0 +1,239 @@
+/**
+ * What becomes of creations while Microsoft waits for a person, asks for a pause, or can't be reached: they wait too, and
+ * each is sent once. Whoever still waits for an answer is told.
+ */
+import t from 'tap'
+import { COOKIE_EXPIRED, checkAnswer, TROUBLE } from '../support/failure-table.ts'
+import { COOKIE, type Gateway } from '../support/gateway.ts'
+import { handClock } from '../support/hand-clock.ts'
+import { type SessionRig, sessionRig, until } from '../support/session-rig.ts'
+
+/** Creations by prompt as the simulator has received and accepted them. */
+const received = ({ sim }: Gateway, prompt: string) => sim.counts[`received:${prompt}`] ?? 0
+
+t.test('the cookie expires in the middle of ten videos: they wait, and go on with the new one', async (t) => {
+  const rig = await sessionRig(t, { config: { VIDEO_CONCURRENCY: 3 } })
+  const { sim, app } = rig
+  sim.set('videoPoll', { neverReady: true })
+  const ids: string[] = []
+  const prompts = Array.from({ length: 10 }, (_, n) => `video ${n}`)
+  for (const prompt of prompts) {
+    const { status, json } = await rig.video(prompt)
+    t.equal(status, 200)
+    ids.push(json.data.taskId)
+  }
+  await until('three are looked at', () => (sim.counts['creator.video.poll'] ?? 0) >= 3)
+  sim.cookies.expire(COOKIE)
+  await until('they are paused', async () => (await app.store.tasks.countByState()).paused === 3)
+  const asked = rig.asked()
+  t.strictSame(await app.store.tasks.countByState(), { queued: 7, paused: 3 })
+  checkAnswer(t, 'an eleventh', await rig.video('video 11'), COOKIE_EXPIRED)
+  for (const id of ids)
+    t.match((await rig.get(`/task/${id}`)).json.data, { status: 'processing', error: null })
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  t.equal(rig.asked(), asked, 'waiting asks nobody')
+
+  sim.set('videoPoll', {})
+  rig.accept('a-new-cookie')
+  rig.save('MUID=1; _U=a-new-cookie')
+  await until('noticed', () => rig.circuit('bing-account') === 'closed')
+  for (const id of ids) t.match(await rig.ended(id), { status: 'completed', error: null, video: /OVID/ })
+  for (const prompt of prompts) t.equal(received(rig, prompt), 1, `${prompt}: sent once`)
+  t.equal(sim.counts['creator.video.submit'], 10)
+  t.equal(received(rig, 'video 11'), 0)
+  t.strictSame(sim.violations, [])
+  t.notMatch(rig.log(), /simulated-cookie|a-new-cookie/)
+})
+
+t.test('it expires just before queued videos are sent', async (t) => {
+  for (const [name, behaviour] of [
+    ['an expired cookie', { expireCookie: true }],
+    ['a challenge', { answer: 'authns' }],
+    ['a login page', { answer: 'login' }]
+  ] as const) {
+    await t.test(name, async (t) => {
+      const rig = await sessionRig(t, { config: { VIDEO_CONCURRENCY: 1 } })
+      const { sim } = rig
+      sim.set('videoPoll', { neverReady: true })
+      const ids: string[] = []
+      for (const prompt of ['first', 'second', 'third']) ids.push((await rig.video(prompt)).json.data.taskId)
+      // The first one ends, and the second one meets what has happened meanwhile.
+      sim.enqueue('videoSubmit', behaviour)
+      sim.set('videoPoll', {})
+      await rig.ended(ids[0] as string)
+      await held(rig, 2)
+      t.equal(sim.counts['creator.video.submit'], 1)
+      rig.accept('a-new-cookie')
+      rig.save('a-new-cookie')
+      for (const id of ids) t.match(await rig.ended(id), { status: 'completed' })
+      t.equal(sim.counts['creator.video.submit'], 3, 'each is accepted once')
+      t.strictSame(sim.violations, [])
+    })
+  }
+
+  await t.test('a gateway that starts with it', async (t) => {
+    const before = await sessionRig(t, { config: { VIDEO_CONCURRENCY: 1 } })
+    const { sim } = before
+    sim.set('videoPoll', { neverReady: true })
+    const ids: string[] = []
+    for (const prompt of ['first', 'second', 'third']) ids.push((await before.video(prompt)).json.data.taskId)
+    await before.app.close()
+    sim.cookies.expire(COOKIE)
+    const rig = await sessionRig(t, { dir: before.dir, sim, config: { VIDEO_CONCURRENCY: 3 } })
+    await held(rig, 2)
+    sim.set('videoPoll', {})
+    rig.accept('a-new-cookie')
+    rig.save('a-new-cookie')
+    for (const id of ids) t.match(await rig.ended(id), { status: 'completed' })
+    for (const prompt of ['first', 'second', 'third']) t.equal(received(rig, prompt), 1)
+  })
+})
+
+/** Waits until so many tasks wait unsent for a person. */
+function held({ app, circuit }: SessionRig, count: number): Promise<void> {
+  return until(`${count} held`, async () => {
+    const tasks = await app.store.tasks.list('', { limit: 10, states: ['queued'] })
+    return (
+      circuit('bing-account') === 'open' &&
+      tasks.length === count &&
+      tasks.every(({ error }) => error !== null)
+    )
+  })
+}
+
+t.test('pictures that nobody waits for, likewise', async (t) => {
+  const rig = await sessionRig(t, { config: { IMAGE_CONCURRENCY: 2 } })
+  const { sim, app } = rig
+  sim.set('poll', { neverReady: true })
+  const ids: string[] = []
+  for (const prompt of ['one', 'two', 'three', 'four'])
+    ids.push((await rig.image(prompt, { prefer: 'respond-async' })).json.data.taskId)
+  await until('two are looked at', () => (sim.counts['creator.poll'] ?? 0) >= 2)
+  sim.cookies.expire(COOKIE)
+  await until('they are paused', async () => (await app.store.tasks.countByState()).paused === 2)
+  sim.set('poll', {})
+  rig.accept('a-new-cookie')
+  rig.save('a-new-cookie')
+  for (const id of ids) t.match(await rig.ended(id), { status: 'completed', error: null })
+  for (const prompt of ['one', 'two', 'three', 'four']) t.equal(received(rig, prompt), 1)
+})
+
+t.test('who still waits for an answer is told at once', async (t) => {
+  const rig = await sessionRig(t, { config: { IMAGE_CONCURRENCY: 1 } })
+  const { sim, app } = rig
+  sim.set('poll', { neverReady: true })
+  const running = rig.image('running')
+  await until('it is looked at', () => (sim.counts['creator.poll'] ?? 0) > 0)
+  const queued = rig.image('queued')
+  const keyed = rig.image('keyed', { 'idempotency-key': 'k1' })
+  const later = (await rig.image('later', { prefer: 'respond-async' })).json.data.taskId
+  await until('all are stored', async () => (await app.store.tasks.countProcessing()) === 4)
+  sim.cookies.expire(COOKIE)
+
+  const answer = await running
+  checkAnswer(t, 'accepted', answer, COOKIE_EXPIRED)
+  const [, taskId] = /\/task\/([0-9a-f-]{36})/.exec(answer.json.error.message) ?? []
+  t.match((await rig.get(`/task/${taskId}`)).json.data, { status: 'processing' }, 'it goes on')
+  checkAnswer(t, 'queued', await queued, COOKIE_EXPIRED)
+  checkAnswer(t, 'queued, with a key', await keyed, COOKIE_EXPIRED)
+  t.match((await rig.get(`/task/${later}`)).json.data, { status: 'processing' }, 'nobody waits for that one')
+
+  sim.set('poll', {})
+  rig.accept('a-new-cookie')
+  rig.save('a-new-cookie')
+  t.match(await rig.ended(taskId as string), { status: 'completed' })
+  t.match(await rig.ended(later), { status: 'completed' })
+  t.strictSame([received(rig, 'queued'), received(rig, 'keyed')], [0, 0], 'no surprises')
+  const again = await rig.image('keyed', { 'idempotency-key': 'k1' })
+  t.strictSame([again.status, again.headers['idempotency-replayed']], [200, undefined], 'the key is free')
+
+  sim.set('bootstrap', { page: 'signed-out' })
+  rig.accept('a-newer-cookie')
+  rig.save('a-newer-cookie')
+  await until('noticed', () => app.upstream.account.generation === 3)
+  for (const kind of ['video', 'image'] as const) {
+    checkAnswer(t, `its own ${kind}`, await rig[kind](`own ${kind}`), COOKIE_EXPIRED)
+    app.upstream.reload()
+  }
+  sim.set('bootstrap', {})
+  t.equal((await rig.image('afterwards')).status, 200)
+  t.strictSame([received(rig, 'own video'), received(rig, 'own image')], [0, 0])
+})
+
+t.test('nobody comes: the deadline tells why', async (t) => {
+  const rig = await sessionRig(t, {
+    speed: 20,
+    config: { VIDEO_CONCURRENCY: 1, IMAGE_TIMEOUT_MS: 40_000, VIDEO_TIMEOUT_MS: 40_000 }
+  })
+  const { sim, app } = rig
+  sim.set('videoPoll', { neverReady: true })
+  const ids = [(await rig.video('accepted')).json.data.taskId, (await rig.video('queued')).json.data.taskId]
+  sim.cookies.expire(COOKIE)
+  await until('it is paused', async () => (await app.store.tasks.countByState()).paused === 1)
+  for (const id of ids)
+    t.match(await rig.ended(id), {
+      status: 'failed',
+      errorDetail: { type: 'auth_error', code: 'cookie_expired' }
+    })
+  t.equal(received(rig, 'queued'), 0)
+})
+
+t.test('out of reach: what is queued waits, and is sent once', async (t) => {
+  const rig = await sessionRig(t, {
+    speed: 50,
+    config: { VIDEO_CONCURRENCY: 1, VIDEO_TIMEOUT_MS: 3_600_000 }
+  })
+  const { sim, app } = rig
+  sim.set('videoPoll', { neverReady: true })
+  const ids: string[] = []
+  for (const prompt of ['first', 'second', 'third']) ids.push((await rig.video(prompt)).json.data.taskId)
+  sim.set('videoPoll', { status: 503 })
+  await until('the circuit opens', () => rig.circuit('video-creator') === 'open')
+  checkAnswer(t, 'a new one', await rig.video('fourth'), { ...TROUBLE, retryAfter: [1, 30] })
+  sim.set('videoPoll', {})
+  for (const id of ids) t.match(await rig.ended(id), { status: 'completed' })
+  for (const prompt of ['first', 'second', 'third']) t.equal(received(rig, prompt), 1)
+  t.equal(received(rig, 'fourth'), 0)
+  t.equal(app.upstream.circuits.find(({ name }) => name === 'video-creator')?.state, 'closed')
+})
+
+t.test('throttled: what nobody waits for rests, callers are let through', async (t) => {
+  const clock = handClock()
+  const rig = await sessionRig(t, { clock, config: { VIDEO_CONCURRENCY: 2, POLL_INTERVAL_MS: 1000 } })
+  const { sim } = rig
+  const tick = async (ms: number) => {
+    clock.pass(ms)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  sim.set('videoPoll', { neverReady: true })
+  const ids: string[] = []
+  for (const prompt of ['first', 'second', 'third', 'fourth']) {
+    ids.push((await rig.video(prompt)).json.data.taskId)
+    // So that it is clear whose turn comes first.
+    clock.pass(1)
+  }
+  sim.enqueue('videoSubmit', { status: 429, headers: { 'retry-after': '600' } })
+  sim.enqueue('videoPoll', { pendingPolls: 0 })
+  await until('the third meets it', async () => {
+    await tick(1000)
+    return (await rig.states())['video-creator'] === 'throttled'
+  })
+  await tick(60_000)
+  t.strictSame([received(rig, 'third'), received(rig, 'fourth')], [1, 0], 'the fourth is not even tried')
+  t.match((await rig.get(`/task/${ids[2]}`)).json.data, { status: 'processing', error: null })
+
+  const own = await rig.video('a caller')
+  t.equal(own.status, 200, 'a new call goes through')
+  t.equal(received(rig, 'a caller'), 1)
+  sim.set('videoPoll', {})
+  await until('the time is over', async () => {
+    await tick(60_000)
+    return received(rig, 'fourth') === 1
+  })
+  for (const id of ids)
+    await until('all are finished', async () => {
+      await tick(1000)
+      return (await rig.get(`/task/${id}`)).json.data.status === 'completed'
+    })
+  t.equal(sim.counts['creator.video.submit'], 5, 'each was accepted once')
+})
