@@ -543,6 +543,8 @@ export class UpstreamError extends GatewayError {
   readonly row: FailureId
   /** Delays before the repeats that this row allows, in milliseconds. */
   readonly retries: readonly number[]
+  /** What the upstream itself has asked to wait, in seconds, where it did. */
+  readonly asksToWait: number | undefined
 
   constructor(row: FailureId, details: ErrorDetails & { type?: ErrorType; message?: string } = {}) {
     const failure: FailureRow = FAILURES[row]
@@ -557,5 +559,6 @@ export class UpstreamError extends GatewayError {
     })
     this.row = row
     this.retries = failure.retries ?? []
+    this.asksToWait = details.retryAfter
   }
 }

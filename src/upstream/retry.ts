@@ -11,10 +11,14 @@ export interface RetryOptions {
   onRepeat?: (error: UpstreamError, attempt: number) => void
 }
 
+/** Waits that the upstream asks for (`Retry-After`) are waited out within the request up to here, in milliseconds. */
+const MOST_ASKED_WAIT_MS = 5000
+
 /**
  * Runs `attempt` and repeats it as often as the failure's own row allows (docs/protocol/failures.md, column "Retry").
- * Each row has a budget of its own, so two kinds of trouble in one request don't eat each other's repeats;
- * delays get up to 25 % jitter, so that many callers don't return in step.
+ * An upstream that asks for a longer pause gets it, or is not asked again. Each row has a budget of its own, so two kinds
+ * of trouble in one request don't eat each other's repeats; delays get up to 25 % jitter, so that many callers don't
+ * return in step.
  *
  * @throws what `attempt` threw last (also when a deadline ends the waiting for its repeat), or the signal's reason
  */
@@ -28,8 +32,11 @@ export async function withRetries<T>(options: RetryOptions, attempt: () => Promi
       options.signal.throwIfAborted()
       if (!(error instanceof UpstreamError)) throw error
       const count = used.get(error.row) ?? 0
-      const delay = error.retries[count]
-      if (delay === undefined || options.mayRepeat?.(error) === false) throw error
+      const own = error.retries[count]
+      if (own === undefined || options.mayRepeat?.(error) === false) throw error
+      const delay = Math.max(own, (error.asksToWait ?? 0) * 1000)
+      // Asked to wait for long, the caller is told so at once, and need not hold a connection open meanwhile.
+      if (delay > own && delay > MOST_ASKED_WAIT_MS) throw error
       used.set(error.row, count + 1)
       options.onRepeat?.(error, n)
       try {

@@ -32,12 +32,11 @@ const SILENT: ReadonlySet<FailureId> = new Set([
 
 /**
  * Rows after which nothing helps until a person acts: the circuit of the whole account opens at once
- * (docs/protocol/failures.md section 9). The others that mean a dead cookie are with them: repeats of what looks like
- * a break-in are what gets accounts locked.
+ * (docs/protocol/failures.md section 9). Other rows that speak of a dead cookie (C2, S6, P1 …) are not with them: they have
+ * been seen as hiccups, and what is really dead is soon told by one of these.
  */
 const NEEDS_A_PERSON: ReadonlySet<FailureId> = new Set([
-  ...(['T6', 'T7', 'C2', 'C3', 'C10', 'S2', 'S6', 'S9', 'I1', 'I3', 'I17', 'I20-auth', 'V8'] as const),
-  ...(['P1', 'P2', 'P3', 'P6', 'P9'] as const)
+  ...(['T6', 'T7', 'C10', 'S2', 'I1', 'I3', 'I17', 'I20-auth', 'V8', 'P2', 'P9'] as const)
 ])
 
 /** Likewise, but Microsoft has said so of the chat alone: the account may still be allowed to make pictures. */

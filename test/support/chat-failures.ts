@@ -283,11 +283,11 @@ export async function timed<T>(
 export async function untilAPersonActs(
   t: Test,
   rig: ChatRig,
-  want: Want,
+  { row, want }: { row: string; want: Want },
   call: () => Promise<Answer>
 ): Promise<void> {
   rig.mend()
-  if (!isForAPerson(want)) return
+  if (!isForAPerson(want, row)) return
   const before = rig.asked()
   const { retryAfter, ...rest } = want
   const again = await call()
@@ -350,7 +350,7 @@ export async function playFailure(
   t.strictSame(rig.asked(), asked, 'what the upstream saw')
   await rig.idle()
 
-  await untilAPersonActs(t, rig, row.want, () => rig.ask(identity, body, manner))
+  await untilAPersonActs(t, rig, row, () => rig.ask(identity, body, manner))
   if (row.ended === undefined) {
     const first = await rig.answered(t, identity, turn)
     await rig.replayed(t, identity, { prompt: prompt(turn), invocationId: turn }, first)

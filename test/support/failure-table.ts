@@ -66,14 +66,17 @@ export const POLICY: Want = {
 
 /** Codes after which the circuit of the account, or of its chat, is open until a person has acted (section 9). */
 const FOR_A_PERSON: ReadonlySet<string | null> = new Set([
-  ...['cookie_expired', 'challenge_required', 'captcha_required', 'account_forbidden'],
-  ...['session_expired', 'token_invalid', 'account_blocked']
+  'cookie_expired',
+  'challenge_required',
+  'captcha_required',
+  'account_forbidden'
 ])
+/** Rows with such a code that open none: they have been seen as hiccups. */
+const HICCUPS: ReadonlySet<string> = new Set(['C2', 'C3', 'S6', 'S9'])
 
 /** Whether a row opens the circuit of the account at once. */
-export function isForAPerson({ code, status }: Want): boolean {
-  // A ban with an end is a pause, no circuit.
-  return FOR_A_PERSON.has(code) && status !== 429
+export function isForAPerson({ code }: Want, row = ''): boolean {
+  return FOR_A_PERSON.has(code) && !HICCUPS.has(row)
 }
 
 export const rejected = (code: string): Want => ({

@@ -373,6 +373,13 @@ async function answered(t: Test, rig: CopilotRig, identity: Identity, invocation
   t.equal(answer.status, 200, `the next good call is answered: ${answer.text}`)
 }
 
+/** Rows that Bing's chat meets as well say whose chat it is. */
+function formOf(row: string, ...parts: (string | undefined)[]): string | undefined {
+  const form = parts.filter((part) => part !== undefined).join(', ')
+  if (row.startsWith('T')) return `Copilot: ${form === '' ? 'start' : form}`
+  return form === '' ? undefined : form
+}
+
 function startCells(rows: readonly FailingStart[]): PlayedOn<CopilotRig>[] {
   return rows.flatMap(({ row, form, start, want, creates }) => {
     const play = async (t: Test, rig: CopilotRig) => {
@@ -396,10 +403,36 @@ function startCells(rows: readonly FailingStart[]): PlayedOn<CopilotRig>[] {
       t.strictSame(rig.asked(), { ...NOBODY, creates })
       return outcomeOf(answer, creates)
     }
-    const cell = { row, form, column: 'chat plain' as const, play }
-    const passes = { ...cell, form: [form, 'passing'].filter(Boolean).join(', '), play: passing }
+    const cell = { row, form: formOf(row, form), column: 'chat plain' as const, play }
+    const passes = { ...cell, form: formOf(row, form, 'passing'), play: passing }
     return creates > 1 ? [cell, passes] : [cell]
   })
+}
+
+/** A first turn that is in doubt, because the one before it broke off: it goes to a conversation of its own, which can't be started. */
+function freshStartCells(rows: readonly FailingStart[]): PlayedOn<CopilotRig>[] {
+  return rows.map(({ row, form, start, want, creates }) => ({
+    row,
+    form: formOf(row, form, 'for a first turn in doubt'),
+    column: 'chat stream',
+    async play(t, rig) {
+      rig.recover()
+      const identity = await rig.conversation()
+      rig.sim.set('copilot.turn', { end: 'close', endAt: 'mid-text' })
+      const body = { prompt: 'Tell me a story', invocationId: 0 }
+      check(t, 'broken off', await rig.ask(identity, body), TRUNCATED)
+      await rig.idle()
+      rig.sim.reset()
+      rig.sim.set('copilot.start', start)
+      const answer = await rig.ask(identity, body, 'stream')
+      check(t, row, answer, want)
+      t.strictSame(rig.asked(), { ...NOBODY, creates }, 'what Copilot saw')
+      rig.recover()
+      await answered(t, rig, identity, 0)
+      t.strictSame(rig.sim.violations, [])
+      return outcomeOf(answer, creates)
+    }
+  }))
 }
 
 function turnCells(rows: readonly FailingCopilotTurn[]): PlayedOn<CopilotRig>[] {
@@ -415,7 +448,7 @@ function turnCell(
 ): PlayedOn<CopilotRig> {
   return {
     row,
-    form: [form, `turn ${turn}`].filter(Boolean).join(', '),
+    form: formOf(row, form, `turn ${turn}`),
     column: `chat ${manner}`,
     async play(t, rig) {
       const { sim } = rig
@@ -476,7 +509,9 @@ function previewCells(): PlayedOn<CopilotRig>[] {
 }
 
 export const copilotGroups: Group[] = [
-  group('Copilot: start', (t) => copilotRig(t), startCells(starts), { renew: (rig) => rig.recover() }),
+  group('Copilot: start', (t) => copilotRig(t), [...startCells(starts), ...freshStartCells(starts)], {
+    renew: (rig) => rig.recover()
+  }),
   group('Copilot: challenges', (t) => copilotRig(t), turnCells(challenges), {
     renew: (rig) => rig.recover()
   }),

@@ -451,7 +451,7 @@ const late = group(
           t.match(rest, { submits: 1, accepted: 1 })
           t.ok(polls > 2, `${polls} polls`)
           await worksAgain(t, rig, undefined, () => rig.image())
-          return outcomeOf(answer, polls)
+          return outcomeOf(answer)
         }
       })
     ),

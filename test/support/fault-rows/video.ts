@@ -348,7 +348,7 @@ const late = group(
         t.match(rig.seen(), { submits: 1, accepted: 1, polls }, 'no more polls')
         rig.newCookie()
         await worksAgain(t, rig, undefined, () => rig.video())
-        return taskOutcome(task, polls)
+        return taskOutcome(task)
       }
     })
   ),
