@@ -40,6 +40,8 @@ export interface Peer {
   child: ChildProcess
   pid: number
   url: string
+  /** File with everything that it writes. */
+  output: string
   /** Resolves when it has ended. */
   stop(): Promise<void>
 }
@@ -81,6 +83,7 @@ export async function startPeer({
         child,
         pid: child.pid as number,
         url,
+        output,
         async stop() {
           child.kill('SIGTERM')
           const cut = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
