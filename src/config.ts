@@ -7,6 +7,7 @@ import { OTLP_HEADERS_FORM, parseOtlpHeaders } from './otlp-headers.ts'
 import { PROXIES_FORM, parseTrustedProxies } from './trusted-proxies.ts'
 import { CONCURRENCY, TURNS_PER_MINUTE } from './upstream/copilot/constants.ts'
 import { WARM_SOCKETS } from './upstream/sydney/constants.ts'
+import { isPublicAddress, isPublicOrPrivateAddress, parseTarget, TargetRefused } from './webhooks/target.ts'
 import { LIMIT_FORM, parseLimits } from './whitelist.ts'
 
 type TLiteralUnion<T extends string> = TUnion<[TLiteral<T>]>
@@ -187,6 +188,13 @@ export const ConfigSchema = Type.Object({
     default: false,
     description: 'Whether webhooks may go to private and loopback addresses.'
   }),
+  SESSION_WEBHOOK_URL: Type.Optional(
+    Type.String({
+      pattern: '^https?://\\S+$',
+      description:
+        'Where the gateway says by webhook (`session.changed`) that the account needs a person, is throttled, or is all right again. Needs `WEBHOOK_SECRET`. May hold a token. Secret.'
+    })
+  ),
   CHAT_TIMEOUT_MS: milliseconds('Total time of one conversation start or turn, in milliseconds.', 120_000),
   IMAGE_TIMEOUT_MS: milliseconds('Total time of one image creation, in milliseconds.', 300_000),
   VIDEO_TIMEOUT_MS: milliseconds(
@@ -332,6 +340,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   }
   if ((given.AWS_ACCESS_KEY_ID === undefined) !== (given.AWS_SECRET_ACCESS_KEY === undefined))
     problems.push('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are of use together only')
+  problems.push(...problemsOfSessionWebhook(env, given))
   if (problems.length > 0) throw new ConfigError(problems)
   return completeConfig(given)
 }
@@ -364,6 +373,28 @@ export function packageInfo(): { name: string; version: string } {
     }
   }
   throw new Error('package.json of bing-gateway not found')
+}
+
+/** What is known of the target without asking a name server; each delivery checks it again. */
+function problemsOfSessionWebhook(env: Record<string, string | undefined>, given: Partial<Config>): string[] {
+  const { SESSION_WEBHOOK_URL: url, WEBHOOK_ALLOW_PRIVATE: allowPrivate } = given
+  if (url === undefined) return []
+  // A secret that can't be used has been named by itself.
+  if (!env.WEBHOOK_SECRET?.trim())
+    return ['SESSION_WEBHOOK_URL needs WEBHOOK_SECRET, with which the webhooks are signed']
+  try {
+    parseTarget(url, { allows: allowPrivate ? isPublicOrPrivateAddress : isPublicAddress })
+    return []
+  } catch (error) {
+    if (!(error instanceof TargetRefused)) throw error
+    if (error.reason === 'url')
+      return ['SESSION_WEBHOOK_URL must be an http or https URL of 2048 characters at most']
+    return [
+      allowPrivate
+        ? 'SESSION_WEBHOOK_URL must lead to a public, private or loopback address'
+        : 'SESSION_WEBHOOK_URL must lead to a public address, unless WEBHOOK_ALLOW_PRIVATE is true'
+    ]
+  }
 }
 
 function fromText(schema: TSchema, raw: string): unknown {

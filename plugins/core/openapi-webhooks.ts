@@ -1,4 +1,5 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
+import { SESSION_STATES, UPSTREAM_NAMES } from '../../src/upstream/session-state.ts'
 
 type Document = NonNullable<FastifyDynamicSwaggerOptions['openapi']>
 type Webhooks = NonNullable<Extract<Document, { webhooks?: unknown }>['webhooks']>
@@ -12,28 +13,38 @@ const header = (name: string, description: string, example: string) => ({
   example
 })
 
-/** The document's `webhooks`: requests that the gateway makes, to URLs that callers named. */
+/** Continues a sentence that says what is sent where. */
+const DELIVERY =
+  ', at least once and in no particular order. Signed as the Standard Webhooks specification says (https://www.standardwebhooks.com): verify the signature over the raw body, and drop ids that you know. Anything but a 2xx within 15 s is tried again, up to ten attempts over three to four days; 307 and 308 are followed, `Retry-After` is obeyed.'
+
+const PARAMETERS = [
+  header(
+    'webhook-id',
+    'Names the webhook; the same for each attempt.',
+    'msg_0f4b1c6f2a6d4d5c9f0e3a7b8c1d2e3f'
+  ),
+  header('webhook-timestamp', 'When this attempt was made, in seconds since the epoch.', '1767268790'),
+  header(
+    'webhook-signature',
+    'Signatures of id, timestamp and body, separated by spaces.',
+    'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4='
+  )
+]
+
+const RESPONSES = {
+  '2XX': { description: 'Received. The body is not read.' },
+  '410': { description: 'Not wanted any more. It is not tried again.' }
+}
+
+/** The document's `webhooks`: requests that the gateway makes, to URLs that callers and the operator named. */
 export const WEBHOOKS: Webhooks = {
   taskEnded: {
     post: {
       operationId: 'receiveTaskEnded',
       tags: ['task'],
       summary: 'A creation has ended',
-      description:
-        'Sent to the `webhookUrl` of a creation when it has ended, at least once and in no particular order. Signed as the Standard Webhooks specification says (https://www.standardwebhooks.com): verify the signature over the raw body, and drop ids that you know. Anything but a 2xx within 15 s is tried again, up to ten attempts over three to four days; 307 and 308 are followed, `Retry-After` is obeyed.',
-      parameters: [
-        header(
-          'webhook-id',
-          'Names the webhook; the same for each attempt.',
-          'msg_0f4b1c6f2a6d4d5c9f0e3a7b8c1d2e3f'
-        ),
-        header('webhook-timestamp', 'When this attempt was made, in seconds since the epoch.', '1767268790'),
-        header(
-          'webhook-signature',
-          'Signatures of id, timestamp and body, separated by spaces.',
-          'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4='
-        )
-      ],
+      description: `Sent to the \`webhookUrl\` of a creation when it has ended${DELIVERY}`,
+      parameters: PARAMETERS,
       requestBody: {
         required: true,
         content: {
@@ -68,10 +79,69 @@ export const WEBHOOKS: Webhooks = {
           }
         }
       },
-      responses: {
-        '2XX': { description: 'Received. The body is not read.' },
-        '410': { description: 'Not wanted any more. It is not tried again.' }
-      }
+      responses: RESPONSES
+    }
+  },
+  sessionChanged: {
+    post: {
+      operationId: 'receiveSessionChanged',
+      tags: ['service'],
+      summary: 'An upstream is in trouble, or all right again',
+      description:
+        'Sent to `SESSION_WEBHOOK_URL` when the state of an upstream changes that `GET /health` shows' +
+        DELIVERY,
+      parameters: PARAMETERS,
+      requestBody: {
+        required: true,
+        content: {
+          'application/json': {
+            schema: {
+              type: 'object',
+              required: ['type', 'timestamp', 'data'],
+              properties: {
+                type: { type: 'string', enum: ['session.changed'] },
+                timestamp: {
+                  type: 'string',
+                  format: 'date-time',
+                  description: 'When it was told. Of two about one upstream, the later one holds.'
+                },
+                data: {
+                  type: 'object',
+                  required: ['name', 'state', 'previous', 'since'],
+                  properties: {
+                    name: { type: 'string', enum: [...UPSTREAM_NAMES], description: 'The upstream.' },
+                    state: { type: 'string', enum: [...SESSION_STATES] },
+                    previous: {
+                      type: 'string',
+                      enum: [...SESSION_STATES],
+                      description: 'The state that was told before.'
+                    },
+                    since: { type: 'string', format: 'date-time', description: 'When the state began.' },
+                    until: {
+                      type: 'string',
+                      format: 'date-time',
+                      description: 'When it ends by itself, if that is known.'
+                    },
+                    action: { type: 'string', description: 'What a person must do; absent if nothing.' }
+                  }
+                }
+              }
+            },
+            example: {
+              type: 'session.changed',
+              timestamp: '2026-01-01T12:00:02.000Z',
+              data: {
+                name: 'image-creator',
+                state: 'expired',
+                previous: 'ok',
+                since: '2026-01-01T12:00:00.000Z',
+                action: 'Sign in at bing.com and give the gateway the new _U cookie.'
+              }
+            }
+          }
+        }
+      },
+      responses: RESPONSES
     }
   }
 }

@@ -158,6 +158,8 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
     },
     async (request, reply) => {
       const task = await own(request.params.taskId, request)
+      // A host of which no URL can be made is refused while that can still be said.
+      baseUrlOf(request)
       return sendEvents(
         reply,
         fastify.clock,

@@ -6,6 +6,7 @@ import { createDeliveryRunner, DELIVERY_RESULTS } from '../../src/jobs/delivery-
 import { createDeliveryStore } from '../../src/store/delivery-store.ts'
 import { createResolver } from '../../src/webhooks/resolver.ts'
 import { createWebhookSender } from '../../src/webhooks/sender.ts'
+import { createSessionNews } from '../../src/webhooks/session-news.ts'
 import {
   checkTarget,
   isPublicAddress,
@@ -34,7 +35,7 @@ const REFUSALS: Record<TargetRefused['reason'], string> = {
   address: `${PARAM} must lead to a public address.`
 }
 
-/** Webhooks: which targets may be named, and the loop that sends what is in the outbox. */
+/** Webhooks: which targets may be named, the loop that sends what is in the outbox, and what is told of the account. */
 export default fp<{ resolve?: Resolve }>(
   async (fastify, { resolve }) => {
     const { config, clock, log, metrics, store, worker } = fastify
@@ -107,15 +108,27 @@ export default fp<{ resolve?: Resolve }>(
         }
       }
     })
+    const news =
+      config.SESSION_WEBHOOK_URL === undefined
+        ? undefined
+        : createSessionNews({
+            url: new URL(config.SESSION_WEBHOOK_URL).href,
+            add: outbox.add,
+            onAdded: runner.kick,
+            clock,
+            log
+          })
     // Each end of a task is such a change, whichever gateway saw it.
     let stopListening = () => {}
     // Not before the app is whole: with several gateways on the store, the outbox may have something from the first moment on.
     fastify.addHook('onReady', async () => {
       stopListening = store.database.changes.listenAll('task', runner.kick)
+      if (news !== undefined) fastify.upstream.onStateChange(news.note)
       runner.start()
     })
     fastify.addHook('preClose', async () => {
       stopListening()
+      await news?.close()
       await runner.close()
     })
   },

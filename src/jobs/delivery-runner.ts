@@ -77,28 +77,29 @@ export function createDeliveryRunner(settings: DeliveryRunnerSettings): Delivery
   })
 
   async function deliver(delivery: Delivery): Promise<void> {
-    const task = await tasks.get(delivery.taskId)
-    if (task === undefined) {
+    const task = delivery.taskId === null ? undefined : await tasks.get(delivery.taskId)
+    const content = task === undefined ? delivery.payload : () => taskEvent(delivery, task)
+    if (content === null) {
       // There is nothing left to say.
       await end(delivery, 'failed', { status: null, error: 'the task is not stored any more' })
       return
     }
     let outcome: SendOutcome
     try {
-      const body = await payload(delivery, task)
-      outcome = await around(task.id, (headers) =>
+      const body = typeof content === 'string' ? content : await content()
+      const send = (headers: Record<string, string>) =>
         sender.send({ id: delivery.id, url: delivery.url, body, headers }, closing.signal)
-      )
+      outcome = await (task === undefined ? send({}) : around(task.id, send))
     } catch (error) {
       // It was broken off, or may not even have begun; `close` gives it back.
       if (closing.signal.aborted) return
-      log.error({ err: error, delivery: delivery.id, task: task.id }, 'webhook could not be made')
+      log.error({ err: error, delivery: delivery.id, task: task?.id }, 'webhook could not be made')
       outcome = { result: 'retry', status: null, error: 'internal error' }
     }
     await settle(delivery, outcome)
   }
 
-  async function payload({ event, baseUrl, createdAt }: Delivery, task: Task): Promise<string> {
+  async function taskEvent({ event, baseUrl, createdAt }: Delivery, task: Task): Promise<string> {
     const timestamp = new Date(task.completedAt ?? createdAt).toISOString()
     return JSON.stringify({ type: event, timestamp, data: await view(task, baseUrl) })
   }
@@ -125,12 +126,19 @@ export function createDeliveryRunner(settings: DeliveryRunnerSettings): Delivery
 
   /** Never with the URL: receivers put tokens into it. */
   function tell(
-    { id, taskId, attempts }: Delivery,
+    { id, taskId, event, attempts }: Delivery,
     result: DeliveryResult,
     { status, error }: { status: number | null; error: string | null }
   ): void {
     onResult(result)
-    const details = { delivery: id, task: taskId, attempt: attempts + 1, status, reason: error }
+    const details = {
+      delivery: id,
+      event,
+      task: taskId ?? undefined,
+      attempt: attempts + 1,
+      status,
+      reason: error
+    }
     if (result === 'delivered') log.info(details, 'webhook delivered')
     else if (result === 'retried') log.info(details, 'webhook failed, to be tried again')
     else log.warn(details, 'webhook given up')

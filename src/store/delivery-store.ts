@@ -9,7 +9,8 @@ export type DeliveryState = DeliveryRow['state']
 export interface Delivery {
   /** Standard Webhooks message id, the same for each attempt. */
   id: string
-  taskId: string
+  /** The task it tells of; null when it tells of none, and then there is a `payload`. */
+  taskId: string | null
   owner: string
   url: string
   baseUrl: string
@@ -23,6 +24,19 @@ export interface Delivery {
   lastError: string | null
   createdAt: number
   endedAt: number | null
+  /** The body, where it is not made of a task. */
+  payload: string | null
+}
+
+/** A webhook about no task. */
+export interface NewMessage {
+  /** Of `newMessageId`. What is put in twice under the same one is there once. */
+  id: string
+  event: 'session.changed'
+  url: string
+  /** JSON: the body, sent as it is. */
+  payload: string
+  createdAt: number
 }
 
 /** How an attempt went. `status` is the receiver's, null when there was no answer. */
@@ -37,6 +51,19 @@ const EVENTS: Partial<Record<TaskRow['state'], DeliveryRow['event']>> = {
   cancelled: 'task.cancelled'
 }
 
+/**
+ * Owner of what the gateway sends in its own name, as far as places go. No userId is a blank, so no caller's receiver
+ * that hangs takes up its places.
+ */
+const OURSELVES = ' '
+
+/** A new Standard Webhooks message id. */
+export const newMessageId = (): string => `msg_${randomUUID().replaceAll('-', '')}`
+
+function laneOf(owner: string, url: string): string {
+  return `${owner} ${URL.canParse(url) ? new URL(url).hostname : ''}`
+}
+
 // Literals, so that the engines see that an index covers them (src/store/migrations.ts).
 const WAITING = sql<boolean>`state = 'pending' and worker is null`
 
@@ -45,16 +72,15 @@ export async function insertDelivery(on: Queries, task: TaskRow): Promise<void> 
   const event = EVENTS[task.state]
   if (event === undefined || task.webhook_url === null) return
   const now = task.completed_at ?? task.created_at
-  const host = URL.canParse(task.webhook_url) ? new URL(task.webhook_url).hostname : ''
   await on
     .insertInto('deliveries')
     .values({
-      id: `msg_${randomUUID().replaceAll('-', '')}`,
+      id: newMessageId(),
       task_id: task.id,
       owner: task.owner,
       url: task.webhook_url,
       base_url: task.base_url ?? '',
-      lane: `${task.owner} ${host}`,
+      lane: laneOf(task.owner, task.webhook_url),
       event,
       state: 'pending',
       attempts: 0,
@@ -63,7 +89,8 @@ export async function insertDelivery(on: Queries, task: TaskRow): Promise<void> 
       last_status: null,
       last_error: null,
       created_at: now,
-      ended_at: null
+      ended_at: null,
+      payload: null
     })
     .execute()
 }
@@ -76,6 +103,32 @@ export function createDeliveryStore(store: Store) {
   const { db } = store
 
   return {
+    /** Puts a webhook about no task into the outbox. Asking again, after an answer that was lost, puts it there once. */
+    async add({ id, event, url, payload, createdAt }: NewMessage): Promise<void> {
+      await db
+        .insertInto('deliveries')
+        .values({
+          id,
+          task_id: null,
+          owner: '',
+          url,
+          base_url: '',
+          lane: laneOf(OURSELVES, url),
+          event,
+          state: 'pending',
+          attempts: 0,
+          due_at: createdAt,
+          worker: null,
+          last_status: null,
+          last_error: null,
+          created_at: createdAt,
+          ended_at: null,
+          payload
+        })
+        .onConflict((conflict) => conflict.column('id').doNothing())
+        .execute()
+    },
+
     /** Lanes in which something is due, the one that has waited longest first. What it costs depends on how many lanes there are, not on how much is in them. */
     async dueLanes(now: number): Promise<string[]> {
       const first = await db
@@ -284,6 +337,7 @@ function fromRow(row: DeliveryRow): Delivery {
     lastStatus: row.last_status,
     lastError: row.last_error,
     createdAt: row.created_at,
-    endedAt: row.ended_at
+    endedAt: row.ended_at,
+    payload: row.payload
   }
 }

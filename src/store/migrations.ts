@@ -258,5 +258,53 @@ export const migrationsFor = (engine: Engine): Record<string, Migration> => ({
         .columns(['kind', 'variant', 'seen_at'])
         .execute()
     }
+  },
+  // What is told of an account belongs to no task, and has its text with it.
+  '007-webhooks-without-task': {
+    // biome-ignore lint/suspicious/noExplicitAny: as above
+    async up(db: Kysely<any>) {
+      if (engine === 'postgres') {
+        await db.schema
+          .alterTable('deliveries')
+          .alterColumn('task_id', (column) => column.dropNotNull())
+          .execute()
+        await db.schema.alterTable('deliveries').addColumn('payload', 'text').execute()
+        return
+      }
+      // SQLite can't take a constraint away, so the table is made anew: https://www.sqlite.org/lang_altertable.html#otheralter
+      await db.schema
+        .createTable('deliveries_007')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('task_id', 'text')
+        .addColumn('owner', 'text', (column) => column.notNull())
+        .addColumn('url', 'text', (column) => column.notNull())
+        .addColumn('base_url', 'text', (column) => column.notNull())
+        .addColumn('lane', 'text', (column) => column.notNull())
+        .addColumn('event', 'text', (column) => column.notNull())
+        .addColumn('state', 'text', (column) => column.notNull())
+        .addColumn('attempts', 'integer', (column) => column.notNull())
+        .addColumn('due_at', 'bigint')
+        .addColumn('worker', 'text')
+        .addColumn('last_status', 'integer')
+        .addColumn('last_error', 'text')
+        .addColumn('created_at', 'bigint', (column) => column.notNull())
+        .addColumn('ended_at', 'bigint')
+        .addColumn('payload', 'text')
+        .execute()
+      const columns =
+        'id, task_id, owner, url, base_url, lane, event, state, attempts, due_at, worker, last_status, last_error, created_at, ended_at'
+      await sql.raw(`insert into deliveries_007 (${columns}) select ${columns} from deliveries`).execute(db)
+      // Its indexes go with it.
+      await db.schema.dropTable('deliveries').execute()
+      await db.schema.alterTable('deliveries_007').renameTo('deliveries').execute()
+      for (const [name, on] of Object.entries({
+        deliveries_due: `(due_at) where state = 'pending' and worker is null`,
+        deliveries_waiting: `(lane, due_at) where state = 'pending' and worker is null`,
+        deliveries_claimed: '(worker) where worker is not null',
+        deliveries_ended: '(ended_at) where ended_at is not null',
+        deliveries_of_task: '(task_id)'
+      }))
+        await sql.raw(`create index ${name} on deliveries ${on}`).execute(db)
+    }
   }
 })

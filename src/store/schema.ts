@@ -138,13 +138,14 @@ export interface MediaRow {
 export interface DeliveryRow {
   /** Standard Webhooks message id, the same for each attempt. */
   id: string
-  task_id: string
+  /** The task it tells of; null when it tells of none. */
+  task_id: string | null
   owner: string
   url: string
   base_url: string
   /** Owner and host, with a space between: places are shared out by them. */
   lane: string
-  event: 'task.completed' | 'task.failed' | 'task.cancelled'
+  event: 'task.completed' | 'task.failed' | 'task.cancelled' | 'session.changed'
   state: 'pending' | 'delivered' | 'failed'
   attempts: number
   /** When the next attempt is due; null when none is. */
@@ -155,6 +156,8 @@ export interface DeliveryRow {
   last_error: string | null
   created_at: number
   ended_at: number | null
+  /** The body, where there is no task that it is made of anew for each attempt. */
+  payload: string | null
 }
 
 export interface IdempotencyRow {

@@ -133,7 +133,8 @@ t.test('bad values are refused one by one', async (t) => {
     ['TRUST_PROXY', '::/0', /CIDR/],
     ['TRUST_PROXY', '-1', /CIDR/],
     ['TRUST_PROXY', ',', /CIDR/],
-    ['CHAT_UPSTREAM', 'copilot', /must be sydney$/],
+    ['CHAT_UPSTREAM', 'bard', /must be sydney or copilot$/],
+    ['COPILOT_IDENTITY_TYPE', 'Google Inc', /must be one word in small letters/],
     ['DATABASE_URL', 'mysql://u:p@db.example/gateway', /starts with postgres or postgresql:\/\/$/],
     ['MEDIA_STORAGE', 'ftp://media.example', /file:\/\/\/folder, or s3:\/\//],
     ['WEBHOOK_SECRET', 'whsec_short', /whsec_ and 24 to 64 bytes/]
@@ -199,13 +200,13 @@ t.test("the README's table has every setting and its default", async (t) => {
   )
 })
 
-t.test('settings of later versions are named', async (t) => {
-  t.strictSame(
-    unusedSettings({
-      DEFAULT_LIMITS: 'images=1/d',
-      COPILOT_URL: 'https://copilot.example',
-      COPILOT_COOKIE_FILE: ' '
-    }),
-    ['COPILOT_URL']
-  )
+t.test('settings of the chat upstream that is not in use are named', async (t) => {
+  const env = {
+    DEFAULT_LIMITS: 'images=1/d',
+    BING_CHAT_URL: 'wss://hub.example/x',
+    COPILOT_URL: 'https://copilot.example',
+    COPILOT_COOKIE_FILE: ' '
+  }
+  t.strictSame(unusedSettings(env), ['COPILOT_URL'])
+  t.strictSame(unusedSettings({ ...env, CHAT_UPSTREAM: 'copilot' }), ['BING_CHAT_URL'])
 })

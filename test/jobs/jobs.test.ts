@@ -4,6 +4,7 @@ import { deadline } from '../../src/jobs/deadline.ts'
 import { createFairGate } from '../../src/jobs/fair-gate.ts'
 import { createFixedSchedule } from '../../src/jobs/poll-schedule.ts'
 import { isTerminal, publicStatus, sourcesOf, TRANSITIONS, taskStates } from '../../src/jobs/task-states.ts'
+import { handClock } from '../support/hand-clock.ts'
 
 t.test('task states', async (t) => {
   for (const [from, to] of Object.entries(TRANSITIONS))
@@ -75,6 +76,80 @@ t.test('the fair gate', async (t) => {
   const open = createFairGate(0)
   await Promise.all(Array.from({ length: 50 }, () => open.enter('x', signal)))
   await t.rejects(open.enter('x', AbortSignal.abort(new Error('too late'))), { message: 'too late' })
+})
+
+t.test('the pace of the fair gate', async (t) => {
+  const clock = handClock(0)
+  const tooLate = (waitS: number) => new Error(`too late: ${waitS}`)
+  const { signal } = new AbortController()
+  const rule = { perMinute: 3, clock, tooLate }
+  const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+  const gate = createFairGate(0, rule)
+  const entered: string[] = []
+  const enter = async (key: string, by = 600_000, stop = signal) => {
+    const leave = await gate.enter(key, stop, { by })
+    entered.push(`${key}@${clock.now() / 1000}`)
+    leave()
+  }
+  for (const at of [0, 10, 20]) {
+    clock.pass(at * 1000 - clock.now())
+    await enter('a')
+  }
+  const waiting = ['a', 'a', 'a', 'b'].map((key) => enter(key))
+  const gone = new AbortController()
+  const leaver = enter('b', 600_000, gone.signal)
+  gone.abort(new Error('left'))
+  await t.rejects(leaver, { message: 'left' })
+  ;(await gate.enter('c', signal))()
+  for (let n = 0; n < 140; n++) {
+    clock.pass(1000)
+    await settled()
+  }
+  await Promise.all(waiting)
+  t.match(
+    entered.slice(3).map((one) => one.replace(/\d$/, 'x')),
+    ['b@6x', 'a@7x', 'a@8x', 'a@12x'],
+    'who had the fewest goes first'
+  )
+  t.strictSame(entered.slice(0, 3), ['a@0', 'a@10', 'a@20'])
+
+  // What came without asking counts, and what doesn't count is not held up.
+  clock.pass(300_000)
+  for (let n = 0; n < 3; n++) gate.note()
+  const start = clock.now()
+  const late = enter('a', start + 59_000)
+  await t.rejects(late, { message: 'too late: 60' }, 'refused at once')
+  const inTime = enter('a', start + 61_000)
+  const alsoInTime = enter('a', start + 60_500)
+  const overflow = enter('b', start + 100_000)
+  await settled()
+  clock.pass(60_001)
+  await Promise.all([inTime, alsoInTime, overflow])
+
+  const busy = createFairGate(1, rule)
+  const leave = await busy.enter('a', signal, { by: 1e9 })
+  let second = false
+  const next = busy.enter('a', signal, { by: 1e9 }).then((done) => {
+    second = true
+    done()
+  })
+  await settled()
+  t.notOk(second, 'the pace allows it, the limit does not')
+  leave()
+  await next
+})
+
+t.test('who goes first may make another too late', async (t) => {
+  const clock = handClock(0)
+  const gate = createFairGate(0, { perMinute: 1, clock, tooLate: (waitS) => new Error(`too late: ${waitS}`) })
+  const { signal } = new AbortController()
+  ;(await gate.enter('a', signal, { by: 0 }))()
+  const a = gate.enter('a', signal, { by: 90_000 })
+  const b = gate.enter('b', signal, { by: 90_000 })
+  await t.rejects(a, { message: 'too late: 120' }, 'told when it is known, not when time is up')
+  clock.pass(61_000)
+  ;(await b)()
 })
 
 t.test('deadlines', async (t) => {

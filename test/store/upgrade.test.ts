@@ -1,12 +1,17 @@
-/** A data folder that version 0.1.0 left behind when it was killed, opened by this version. */
+/** What earlier versions left behind, opened by this one: a data folder that 0.1.0 had when it was killed, and an outbox. */
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Migrator, sql } from 'kysely'
 import Database from 'libsql'
 import t, { type Test } from 'tap'
 import { type Simulator, startSimulator } from '../../src/simulator/index.ts'
+import { openStore, type Store } from '../../src/store/database.ts'
+import { createDeliveryStore } from '../../src/store/delivery-store.ts'
+import { migrationsFor } from '../../src/store/migrations.ts'
 import { COOKIE, startGateway } from '../support/gateway.ts'
+import { startPostgres } from '../support/postgres.ts'
 
 /** As `.schema` shows it in a file that 0.1.0 wrote. */
 const SCHEMA = `
@@ -217,3 +222,91 @@ t.test('what 0.1.0 left behind goes on', async (t) => {
   t.match((await again.get('/task/queued-image', ALICE)).json.data, { errorDetail: { code: 'restarted' } })
   t.equal(sim.counts['received:queued video'], 1)
 })
+
+/** Webhooks as the store held them before there were any without a task. */
+const BEFORE_007: Row[] = [
+  { id: 'msg_pending', state: 'pending', due_at: began },
+  { id: 'msg_claimed', state: 'pending', due_at: began, attempts: 2, worker: 'w1', last_status: 500 },
+  {
+    id: 'msg_ended',
+    state: 'failed',
+    attempts: 10,
+    last_error: 'HTTP 500',
+    last_status: 500,
+    ended_at: began
+  }
+].map((fields) => ({
+  task_id: 'one',
+  owner: 'alice',
+  url: 'https://hook.test/x',
+  base_url: 'http://gateway.test',
+  lane: 'alice hook.test',
+  event: 'task.completed',
+  attempts: 0,
+  due_at: null,
+  worker: null,
+  last_status: null,
+  last_error: null,
+  created_at: began,
+  ended_at: null,
+  ...fields
+}))
+
+for (const engine of ['sqlite', 'postgres'] as const)
+  t.test(
+    `webhooks on their way are kept by the version that has some without a task (${engine})`,
+    async (t) => {
+      const databaseUrl = engine === 'sqlite' ? undefined : await (await startPostgres(t)).database()
+      const settings = { databaseUrl, dataDir: t.testdir() }
+      const indexes = (store: Store) =>
+        (engine === 'sqlite'
+          ? sql`select name, sql from sqlite_master where tbl_name = 'deliveries' and sql like 'create index%'`
+          : sql`select indexname as name, indexdef as sql from pg_indexes where tablename = 'deliveries'`
+        )
+          .execute(store.db)
+          .then(({ rows }) => new Map((rows as Row[]).map(({ name, sql }) => [name, sql])))
+
+      const old = await openStore({ ...settings, migrate: false })
+      const provider = { getMigrations: async () => migrationsFor(engine) }
+      await new Migrator({ db: old.db, provider }).migrateTo('006-poll-samples')
+      for (const row of BEFORE_007)
+        await old.db
+          .insertInto('deliveries')
+          .values(row as never)
+          .execute()
+      await t.rejects(old.db.updateTable('deliveries').set({ task_id: null }).execute(), 'as it was then')
+      const before = await indexes(old)
+      await old.close()
+
+      const store = await openStore(settings)
+      t.teardown(() => store.close())
+      const rows = await store.db.selectFrom('deliveries').selectAll().orderBy('id').execute()
+      const wanted = BEFORE_007.map((row) => ({ ...row, payload: null }))
+      t.strictSame(
+        rows.map((row) => ({ ...row })),
+        wanted.sort((a: Row, b: Row) => ((a.id as string) < (b.id as string) ? -1 : 1))
+      )
+      const after = await indexes(store)
+      t.ok(after.size >= 5)
+      // SQLite keeps the text as it was written.
+      const plain = (found: typeof after) =>
+        [...found].map(([name, text]) => [name, String(text).replace(/\s+/g, ' ')]).sort()
+      t.strictSame(plain(after), plain(before), 'with their indexes')
+
+      const outbox = createDeliveryStore(store)
+      const message = {
+        id: 'msg_session',
+        event: 'session.changed' as const,
+        url: 'https://hook.test/y',
+        payload: '{"type":"session.changed"}',
+        createdAt: began
+      }
+      await outbox.add(message)
+      await outbox.add(message)
+      t.match(await outbox.list({ limit: 10 }), { length: 4 })
+      t.match((await outbox.dueLanes(began)).sort(), ['  hook.test', 'alice hook.test'])
+      t.match(await outbox.claimDue('w2', began, '  hook.test', 9), [
+        { id: 'msg_session', taskId: null, owner: '', payload: message.payload, state: 'pending' }
+      ])
+    }
+  )
