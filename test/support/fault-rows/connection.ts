@@ -228,7 +228,8 @@ export const connectionGroups: readonly Group[] = [
   ),
   group(
     'connection: the deadline of the whole call',
-    (t) => chatRig(t, { speed: 10, config: { CHAT_TIMEOUT_MS: DEADLINE_MS } }),
+    // Two seconds of real time, within which the good turns must be answered on a slow machine.
+    (t) => chatRig(t, { speed: 4, config: { CHAT_TIMEOUT_MS: DEADLINE_MS } }),
     turnCells(late),
     OPTIONS
   ),

@@ -33,7 +33,7 @@ const ROWS: readonly (readonly [rows: string, columns: readonly Column[], reason
 
 /** Rows of a section belong to one protocol. */
 const SECTIONS: readonly (readonly [rows: RegExp, columns: readonly Column[], reason: string])[] = [
-  [/^[CWS]\d/, CREATION, "Bing's chat protocol; the creators speak another one."],
+  [/^(?:[WS]|C(?!1$))\d/, CREATION, "Bing's chat protocol; the creators speak another one."],
   [/^G\d/, CREATION, 'A rule of conversations; creations have none.'],
   [/^P\d/, CREATION, "Copilot's protocol; the creators speak Bing's."],
   [/^[IV]\d/, CHAT, "The creators' protocol; chats speak another one."],
