@@ -247,6 +247,8 @@ t.test('each type of failure', async (t) => {
       status: 504,
       code: 'timeout',
       run: () => {
+        // A person has passed the check.
+        gateway.app.upstream.reload()
         sim.set('poll', { neverReady: true })
         return image('never ready').finally(() => sim.set('poll', {}))
       }
