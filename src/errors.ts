@@ -73,6 +73,16 @@ export class CallerGone extends Error {
   }
 }
 
+/**
+ * Whether something ended because it was told to, so that it has not failed: its caller left, or the gateway stops.
+ * @param signal what it was told by; its reason counts unless it is a failure itself, as a deadline's is
+ */
+export function wasStopped(error: unknown, signal?: AbortSignal): boolean {
+  if (error instanceof GatewayError) return false
+  if (error instanceof CallerGone || (error instanceof Error && error.name === 'AbortError')) return true
+  return signal?.aborted === true && error === signal.reason
+}
+
 /** The gateway's own store could not be asked. */
 export function storeUnavailable(details: Pick<ErrorDetails, 'cause' | 'shouldRetry'> = {}): GatewayError {
   return new GatewayError('service_unavailable_error', "The gateway's store can't be used right now.", {

@@ -157,8 +157,8 @@ export default fp(
       'chat',
       createChatService({
         client: {
-          create: (signal) => upstream.observe(kind, 'create', () => measured.create(signal)),
-          ask: (...args) => upstream.observe(kind, 'turn', () => measured.ask(...args)),
+          create: (signal) => upstream.observe(kind, 'create', () => measured.create(signal), signal),
+          ask: (...args) => upstream.observe(kind, 'turn', () => measured.ask(...args), args[2].signal),
           close: () => client.close()
         },
         kind,

@@ -182,6 +182,7 @@ export function createChatService(settings: ChatServiceSettings) {
       contextChars: conversation.contextChars,
       inDoubt: conversation.inDoubt
     }
+    const endsAt = clock.now() + settings.timeoutMs
     let isAsked = false
     try {
       const answer = await within(conversation.owner, context.signal, context.spent, true, (signal) =>
@@ -200,7 +201,8 @@ export function createChatService(settings: ChatServiceSettings) {
       )
       const { message, sources, suggestions, turns, notice } = answer
       const kept: StoredAnswer = { message, sources, suggestions, turns, notice }
-      if (answer.pictures.length > 0) kept.pictures = await keepPictures(conversation, answer, context.signal)
+      if (answer.pictures.length > 0)
+        kept.pictures = await keepPictures(conversation, answer, context.signal, endsAt)
       await turn.answer({
         invocationId: question.invocationId,
         prompt: request.prompt,
@@ -226,9 +228,18 @@ export function createChatService(settings: ChatServiceSettings) {
   async function keepPictures(
     { id: conversationId, owner, nextInvocation: invocationId }: StoredConversation,
     { message, pictures }: Answer,
-    signal: AbortSignal
+    signal: AbortSignal,
+    endsAt: number
   ): Promise<readonly KeptPicture[]> {
-    const kept = await settings.keepPictures({ conversationId, owner, invocationId, pictures, signal })
+    const leftMs = Math.max(0, endsAt - clock.now())
+    const kept = await settings.keepPictures({
+      conversationId,
+      owner,
+      invocationId,
+      pictures,
+      signal,
+      leftMs
+    })
     if (message === '' && kept.length === 0) throw new UpstreamError('P-empty')
     return kept
   }

@@ -18,6 +18,8 @@ export interface NewCreation {
   deadlineAt: number | null
   /** The caller waits for this very request: once they have left nobody would be told, so a prompt that was not sent yet stays unsent. */
   attended: boolean
+  /** Nobody waits for its answer: while Microsoft asks for a pause it is not even tried. */
+  mayRest: boolean
   /** Stores which request the task was made for. */
   bind?: ((tx: Queries, taskId: string) => Promise<void>) | undefined
 }
@@ -62,13 +64,18 @@ export default fp(
         const refusal = upstream.refusal(`${kind.kind}-creator`)
         if (refusal !== undefined) throw refusal
         const id = randomUUID()
+        const createdAt = clock.now()
+        const restsUntil = creation.mayRest ? taskRunner.restsUntil(kind.kind) : 0
+        // One whose time would be over by then may as well try its luck.
+        const isResting = restsUntil > createdAt && (deadlineAt === null || deadlineAt > restsUntil)
         const task = await store.tasks.insert(
           {
             id,
             ...kind,
             owner: caller.userId,
             prompt,
-            createdAt: clock.now(),
+            createdAt,
+            ...(isResting ? { dueAt: restsUntil } : {}),
             deadlineAt,
             waiter: attended ? worker.id : null,
             // As it was judged; the text may hold what a URL parser drops and the store does not take.

@@ -82,10 +82,10 @@ export default fp(
       client: CreationClient<T>
     ): CreationClient<T> {
       return {
-        submit: (...args) => upstream.observe(name, 'submit', () => client.submit(...args)),
+        submit: (...args) => upstream.observe(name, 'submit', () => client.submit(...args), args[1]),
         // Not observed: what it can't open is left to the looks, so that it says nothing of the account.
         open: (job, signal) => client.open(job, signal),
-        look: (job, signal) => upstream.observe(name, 'poll', () => client.look(job, signal)),
+        look: (job, signal) => upstream.observe(name, 'poll', () => client.look(job, signal), signal),
         forgetSession: () => client.forgetSession()
       }
     }

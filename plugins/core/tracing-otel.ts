@@ -24,7 +24,7 @@ import { BatchSpanProcessor, NodeTracerProvider, type SpanExporter } from '@open
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { BaseLogger } from 'pino'
 import { type Config, packageInfo } from '../../src/config.ts'
-import { GatewayError } from '../../src/errors.ts'
+import { GatewayError, wasStopped } from '../../src/errors.ts'
 import { parseOtlpHeaders } from '../../src/otlp-headers.ts'
 import { codeOfRow, UpstreamError } from '../../src/upstream/failures.ts'
 import type { UpstreamName, UpstreamOperation } from '../../src/upstream/session-state.ts'
@@ -109,15 +109,16 @@ export async function startTracing(fastify: FastifyInstance): Promise<Tracing> {
     name: string,
     options: SpanOptions,
     parent: Context,
-    run: (span: Span) => Promise<T>
+    run: (span: Span) => Promise<T>,
+    signal?: AbortSignal
   ): Promise<T> {
     const span = tracer.startSpan(name, options, parent)
     try {
       return await context.with(trace.setSpan(parent, span), run, undefined, span)
     } catch (error) {
-      span.setAttribute('error.type', errorType(error))
+      span.setAttribute('error.type', errorType(error, signal))
       // Who was told to stop has not failed.
-      if (error instanceof GatewayError) span.setStatus({ code: SpanStatusCode.ERROR })
+      if (!wasStopped(error, signal)) span.setStatus({ code: SpanStatusCode.ERROR })
       throw error
     } finally {
       span.end()
@@ -125,7 +126,7 @@ export async function startTracing(fastify: FastifyInstance): Promise<Tracing> {
   }
 
   return {
-    upstreamCall(driver, operation, call) {
+    upstreamCall(driver, operation, call, signal) {
       const genAi = GEN_AI[operation]
       const attributes = {
         'bing_gateway.driver': driver,
@@ -134,7 +135,8 @@ export async function startTracing(fastify: FastifyInstance): Promise<Tracing> {
           ? {}
           : { 'gen_ai.operation.name': genAi, 'gen_ai.provider.name': PROVIDERS[driver] })
       }
-      return spanned(`${operation} ${driver}`, { kind: SpanKind.CLIENT, attributes }, context.active(), call)
+      const options = { kind: SpanKind.CLIENT, attributes }
+      return spanned(`${operation} ${driver}`, options, context.active(), call, signal)
     },
 
     taskMade(id) {
@@ -203,9 +205,10 @@ function traceparentOf({ traceId, spanId, traceFlags }: SpanContext): string {
 }
 
 /** Few values, as the attribute wants it: rows whose code is the upstream's own word have one of ours. */
-function errorType(error: unknown): string {
+function errorType(error: unknown, signal: AbortSignal | undefined): string {
   if (error instanceof UpstreamError) return codeOfRow(error.row)
-  return error instanceof GatewayError ? (error.code ?? error.type) : 'cancelled'
+  if (error instanceof GatewayError) return error.code ?? error.type
+  return wasStopped(error, signal) ? 'cancelled' : 'api_error'
 }
 
 function exporterOf(config: Config): SpanExporter {

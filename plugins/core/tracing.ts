@@ -5,7 +5,12 @@ import type { UpstreamName, UpstreamOperation } from '../../src/upstream/session
 /** What the service tells its traces, where there are any. */
 export interface Tracing {
   /** Makes a call to Microsoft within a span of its own. */
-  upstreamCall<T>(name: UpstreamName, operation: UpstreamOperation, call: () => Promise<T>): Promise<T>
+  upstreamCall<T>(
+    name: UpstreamName,
+    operation: UpstreamOperation,
+    call: () => Promise<T>,
+    signal?: AbortSignal
+  ): Promise<T>
   /** Notes that the request under way has made a task. */
   taskMade(id: string): void
   /** Makes a step of a task, in the trace of the request that made it. */

@@ -18,8 +18,9 @@ export default fp(
     })
     if (tracing !== undefined) {
       const observe = upstream.observe.bind(upstream)
-      upstream.observe = (name, operation, call) =>
-        tracing.upstreamCall(name, operation, () => observe(name, operation, call))
+      // Within: what a circuit refuses was no call, and has no span.
+      upstream.observe = (name, operation, call, signal) =>
+        observe(name, operation, () => tracing.upstreamCall(name, operation, call, signal), signal)
     }
     askedGauge(
       metrics,

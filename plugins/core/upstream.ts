@@ -1,11 +1,10 @@
-import { join } from 'node:path'
 import fp from 'fastify-plugin'
 import { type Account, createAccount } from '../../src/upstream/account.ts'
 import { followCookies } from '../../src/upstream/cookie-source.ts'
 import { type CopilotSession, openCopilotSession } from '../../src/upstream/copilot/session.ts'
 import { createUpstreamHealth, type HealthAccount, type UpstreamHealth } from '../../src/upstream/health.ts'
 import { createUpstreamHttp, type UpstreamHttp } from '../../src/upstream/http.ts'
-import { keepCookies } from '../../src/upstream/kept-cookies.ts'
+import { keepCookies, keptCookiesFile } from '../../src/upstream/kept-cookies.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -58,10 +57,10 @@ export default fp(
 
     // Of what Microsoft has set since they were imported.
     const kept = [
-      { name: 'bing', account },
-      ...(copilot === undefined ? [] : [{ name: 'copilot', account: copilot.account }])
+      { name: 'bing' as const, account },
+      ...(copilot === undefined ? [] : [{ name: 'copilot' as const, account: copilot.account }])
     ].map(({ name, account }) =>
-      keepCookies({ account, file: join(config.DATA_DIR, `session-${name}.json`), clock, log })
+      keepCookies({ account, file: keptCookiesFile(config.DATA_DIR, name), clock, log })
     )
 
     const creators = ['image-creator', 'video-creator'] as const

@@ -25,7 +25,7 @@ import {
 import { GatewayError, storeUnavailable } from '../../src/errors.ts'
 import { deadline } from '../../src/jobs/deadline.ts'
 import { cancelled, fromTaskError } from '../../src/jobs/task-errors.ts'
-import { isHeld, isTerminal } from '../../src/jobs/task-states.ts'
+import { isTerminal } from '../../src/jobs/task-states.ts'
 import type { TimeSpent } from '../../src/jobs/time-spent.ts'
 import { isStoreFault } from '../../src/store/database.ts'
 import type { ImageTask, Task } from '../../src/store/task-store.ts'
@@ -64,7 +64,7 @@ export function createImageService({
      */
     async begin(
       { query, model = 'DALLE', aspect = 'SQUARE', webhookUrl }: CreateImageRequest,
-      context: Pick<NewCreation, 'caller' | 'baseUrl' | 'attended' | 'bind'>
+      context: Pick<NewCreation, 'caller' | 'baseUrl' | 'attended' | 'mayRest' | 'bind'>
     ): Promise<string> {
       const options = { model: named(MODELS, model, 'model'), aspect: named(ASPECTS, aspect, 'aspect') }
       const deadlineAt = clock.now() + config.IMAGE_TIMEOUT_MS
@@ -93,18 +93,11 @@ export function createImageService({
       )
       let task: Task
       try {
-        do {
-          task = await taskRunner.waitFor(
-            id,
-            (seen) => {
-              spent?.follow(seen)
-              return isTerminal(seen.state) || seen.state === 'paused' || isHeld(seen)
-            },
-            limit.signal
-          )
-          // One that went on meanwhile is waited for as before.
-          if (isHeld(task)) task = (await taskRunner.giveUp(task)) ?? task
-        } while (isHeld(task))
+        const done = (seen: Task) => {
+          spent?.follow(seen)
+          return isTerminal(seen.state) || seen.state === 'paused'
+        }
+        task = await taskRunner.waitUnlessHeld(id, done, limit.signal)
       } catch (error) {
         if (lifecycle.stopping.aborted && !gone.aborted) throw goesOn(id)
         if (isStoreFault(error)) throw storeUnavailable({ ...NO_REPEAT, cause: error })
@@ -246,7 +239,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         begin(bind) {
           // A caller who was given the task, is told of it, or can ask again with the same key, loses nothing by leaving.
           attended = bind === undefined && !prefer.respondAsync && body.webhookUrl === undefined
-          return images.begin(body, { caller, baseUrl, bind, attended })
+          return images.begin(body, { caller, baseUrl, bind, attended, mayRest: prefer.respondAsync })
         },
         async answer(taskId) {
           if (!prefer.respondAsync) {

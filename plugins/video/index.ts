@@ -20,7 +20,7 @@ import {
 } from '../../schemas/video.ts'
 import { followSignals } from '../../src/follow-signals.ts'
 import { fromTaskError } from '../../src/jobs/task-errors.ts'
-import { isHeld, isTerminal } from '../../src/jobs/task-states.ts'
+import { isTerminal } from '../../src/jobs/task-states.ts'
 import type { TimeSpent } from '../../src/jobs/time-spent.ts'
 import { isStoreFault } from '../../src/store/database.ts'
 import type { Task } from '../../src/store/task-store.ts'
@@ -49,7 +49,7 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
       context: Pick<NewCreation, 'caller' | 'baseUrl' | 'bind'>
     ): Promise<Task> {
       return creations.accept(
-        { ...context, query, webhookUrl, deadlineAt: null, attended: false },
+        { ...context, query, webhookUrl, deadlineAt: null, attended: false, mayRest: false },
         { kind: 'video', options: { speed } }
       )
     },
@@ -76,12 +76,11 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
         seen = await present(id)
         const hasLeft = (task: Task) => {
           spent?.follow(task)
-          return task.state !== 'submitting' && (task.state !== 'queued' || task.refusals > 0 || isHeld(task))
+          return task.state !== 'submitting' && (task.state !== 'queued' || task.refusals > 0)
         }
-        if (seen.state !== 'queued') seen = await taskRunner.waitFor(id, hasLeft, end.signal)
-        // One that can't be sent is the caller's to send again. Unless it went on meanwhile.
-        while (isHeld(seen) && (await taskRunner.giveUp(seen)) === undefined)
-          seen = await taskRunner.waitFor(id, hasLeft, end.signal)
+        // One that can't be sent is the caller's to send again.
+        if (seen.state !== 'queued' || taskRunner.isHeld(seen))
+          seen = await taskRunner.waitUnlessHeld(id, hasLeft, end.signal)
       } catch (error) {
         if (gone.aborted) throw gone.reason
         if (!lifecycle.stopping.aborted) {
@@ -92,8 +91,9 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
       } finally {
         unfollow()
       }
-      // A paused or failed one that Bing has accepted is a task to ask for.
-      if (seen.error !== null && seen.upstreamId === null) throw fromTaskError(seen.error)
+      // A paused or failed one that Bing has accepted is a task to ask for; so is one that another gateway can't send.
+      if (seen.state !== 'queued' && seen.error !== null && seen.upstreamId === null)
+        throw fromTaskError(seen.error)
       return seen
     }
   }

@@ -34,7 +34,7 @@ export interface TaskSettings {
   videoTimeoutMs: number
   /** Makes a submit or a look, where it is to be traced. */
   around?: ((task: Task, step: 'submit' | 'look', run: () => Promise<void>) => Promise<void>) | undefined
-  /** Told that a task's turn has come, and how long it had waited for that, in milliseconds. */
+  /** Told once for each task that its turn has come, and how long it had waited for that, in milliseconds. */
   onBegun?: (task: Task, waitedMs: number) => void
   /** Told of each task that this gateway has ended, and how long it took from its acceptance, in milliseconds. */
   onEnded?: (task: Task, tookMs: number) => void

@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts'
-import type { TaskKind, TaskStore } from '../store/task-store.ts'
+import type { GatewayError } from '../errors.ts'
+import type { Task, TaskKind, TaskStore } from '../store/task-store.ts'
 import type { UpstreamError } from '../upstream/failures.ts'
-import { toTaskError } from './task-errors.ts'
+import { fromTaskError, toTaskError } from './task-errors.ts'
 
 /** What the upstreams would say right now, as far as that is known without asking them. */
 export interface UpstreamGate {
@@ -21,10 +22,19 @@ export interface TaskGate {
    * @param most where nothing is in the way
    */
   places(kind: TaskKind, most: number): Promise<number>
+  /**
+   * Why a queued task can't be sent: because of this gateway's own circuit, or because of what Microsoft has said to its
+   * prompt. What keeps another gateway from sending it is no reason here.
+   */
+  held(task: Task): GatewayError | undefined
   /** Microsoft has asked for a pause: what is queued for nobody who waits for it stays so until then, in milliseconds since the epoch. */
   rest(kind: TaskKind, until: number): Promise<void>
+  /** The end of that pause, as far as this gateway knows; in the past when there is none. */
+  restsUntil(kind: TaskKind): number
   /** A place is free: those that were held back for want of one are due, unless the pause goes on. */
   freed(kind: TaskKind): Promise<void>
+  /** There are other cookies: what was asked of the old ones is over. */
+  renewed(): Promise<void>
   /** Marks may be there that another gateway has left. */
   doubt(): void
 }
@@ -41,6 +51,8 @@ export function createTaskGate({
   videoTimeoutMs: number
 }): TaskGate {
   const marked: Record<TaskKind, boolean> = { image: true, video: true }
+  /** Whether those who wait here have been told that the circuit is open. */
+  const told: Record<TaskKind, boolean> = { image: false, video: false }
   const restsUntil: Record<TaskKind, number> = { image: 0, video: 0 }
 
   return {
@@ -49,9 +61,14 @@ export function createTaskGate({
       if (refusal !== undefined) {
         marked[kind] = true
         // A queued video has no deadline of its own; it waits for a person as long as an accepted one would.
-        await store.markHeld(kind, toTaskError(refusal, false), clock.now() + videoTimeoutMs)
+        const error = { ...toTaskError(refusal, false), byCircuit: true as const }
+        await store.markHeld(kind, error, clock.now() + videoTimeoutMs)
+        // Those that another gateway has marked before are not marked again, but here it is news.
+        if (!told[kind]) await store.announceQueued(kind)
+        told[kind] = true
         return 0
       }
+      told[kind] = false
       if (upstream.isTrying(kind)) return 1
       if (marked[kind]) {
         await store.unmarkHeld(kind)
@@ -59,15 +76,30 @@ export function createTaskGate({
       }
       return most
     },
+    held({ state, kind, error }) {
+      if (state !== 'queued') return undefined
+      const refusal = upstream.refusal(kind)
+      if (refusal !== undefined || error === null || error.byCircuit === true) return refusal
+      return fromTaskError(error)
+    },
     async rest(kind, until) {
       restsUntil[kind] = Math.max(restsUntil[kind], until)
       await store.putOffQueued(kind, until)
     },
+    restsUntil: (kind) => restsUntil[kind],
     async freed(kind) {
       const now = clock.now()
-      if (now < restsUntil[kind]) return
-      // An image that was refused itself waits out the pause that row I10 asks for.
-      await store.makeDue('queued', now, kind, { refusedToo: kind === 'video' })
+      // An image that was refused waits out the pause that row I10 asks for.
+      if (kind === 'image' || now < restsUntil[kind]) return
+      // No others: another gateway, or this one before a restart, may have put them off for a pause.
+      await store.makeDue('queued', now, kind, { refused: true })
+    },
+    async renewed() {
+      restsUntil.image = 0
+      restsUntil.video = 0
+      await store.makeDue('queued', clock.now(), 'video')
+      // As above: a place for pictures is not had by another cookie.
+      await store.makeDue('queued', clock.now(), 'image', { refused: false })
     },
     doubt() {
       marked.image = true

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import type { GatewayError } from '../errors.ts'
 import { followSignals } from '../follow-signals.ts'
 import { type Changes, waitForRow } from '../store/changes.ts'
 import type { Task, TaskKind } from '../store/task-store.ts'
@@ -42,13 +43,17 @@ export interface TaskRunner {
   cancel(task: Task): Promise<Task>
   /** Stops a task that has not been submitted yet because its caller left. */
   abandon(id: string): Promise<void>
+  /** Whether a queued task can't be sent right now, for more than want of a free place. */
+  isHeld(task: Task): boolean
   /**
-   * Ends a queued task that can't be sent right now because its caller is told so.
-   * @returns the task as it is afterwards; `undefined` when it did not wait any more
+   * As `waitFor`, for a caller who is told at once when a queued task can't be sent: it ends with the reason.
+   * @returns the task as `done` has seen it, or as it ended
    */
-  giveUp(task: Task): Promise<Task | undefined>
+  waitUnlessHeld(id: string, done: (task: Task) => boolean, signal: AbortSignal): Promise<Task>
   /** Microsoft has asked for a pause: what is queued stays so until then, in milliseconds since the epoch. */
   rest(kind: TaskKind, until: number): void
+  /** The end of that pause; in the past when there is none. */
+  restsUntil(kind: TaskKind): number
   /** Gives back, or ends, what a worker had claimed that has ended itself. */
   giveBack(worker: string): Promise<void>
   /** Stops claiming, lets submits under way finish for up to `graceMs` (their outcome matters), breaks off looks. */
@@ -157,13 +162,22 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       .finally(loop.kick)
   }
 
+  /** Other cookies: paused tasks are looked at, and what was put off is sent. */
+  function renewed(): void {
+    wake()
+    context.gate
+      .renewed()
+      .catch((error) => log.error({ err: error }, 'queued tasks could not be made due'))
+      .finally(loop.kick)
+  }
+
   const over = () => ({ error: null, dueAt: null, completedAt: clock.now() })
 
   const runner: TaskRunner = {
     async start() {
       // A restart is how many operators bring in a new cookie.
       await store.makeDue('paused', clock.now())
-      stopListening = account.onReplaced(wake)
+      stopListening = account.onReplaced(renewed)
       let isRefused = false
       upstream.onChange(() => {
         const wasRefused = isRefused
@@ -214,19 +228,32 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
         await context.move(task, 'cancelled', over(), { from: 'queued', refund: true })
     },
 
-    giveUp: (task) =>
-      context.move(
-        task,
-        'failed',
-        { error: task.error, dueAt: null, completedAt: clock.now() },
-        { from: 'queued', refund: true }
-      ),
+    isHeld: (task) => context.gate.held(task) !== undefined,
+
+    async waitUnlessHeld(id, done, signal) {
+      for (;;) {
+        const seen: { held?: GatewayError | undefined } = {}
+        const check = (task: Task) => {
+          seen.held = context.gate.held(task)
+          // What another gateway can't send may be this one's to send.
+          if (seen.held === undefined && task.state === 'queued' && task.error !== null) loop.kick()
+          return done(task) || seen.held !== undefined
+        }
+        const task = await runner.waitFor(id, check, signal)
+        if (seen.held === undefined) return task
+        const ended = await context.fail(task, seen.held, { from: 'queued', sent: false })
+        // One that went on meanwhile is waited for as before.
+        if (ended !== undefined) return ended
+      }
+    },
 
     rest(kind, until) {
       context.gate
         .rest(kind, until)
         .catch((error) => log.error({ err: error, kind }, 'queued tasks could not be put off'))
     },
+
+    restsUntil: context.gate.restsUntil,
 
     async giveBack(ended) {
       context.gate.doubt()

@@ -7,7 +7,7 @@
  * - `polling`: the upstream's id is stored
  * - `paused`: the upstream's id is stored, but a person must renew the cookie before anybody can look again
  *
- * A queued task with an error can't be sent for now, as that error says (`isHeld`).
+ * A queued task with an error could not be sent, as that error says; at least not by the gateway that has noted it.
  */
 export const TRANSITIONS = {
   queued: ['submitting', 'failed', 'cancelled'],
@@ -38,11 +38,6 @@ export const inFlightStates = ['submitting', 'polling', 'paused'] as const satis
 
 export function isTerminal(state: TaskState): boolean {
   return TRANSITIONS[state].length === 0
-}
-
-/** Whether a task waits unsent for more than a free place: its error says for what. */
-export function isHeld({ state, error }: { state: TaskState; error: unknown }): boolean {
-  return state === 'queued' && error !== null
 }
 
 export function publicStatus(state: TaskState): TaskStatus {

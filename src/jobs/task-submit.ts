@@ -29,8 +29,7 @@ export async function submitTask(
   { cancelled, stopping }: { cancelled: AbortSignal; stopping: AbortSignal }
 ): Promise<void> {
   const { clock, log, worker, store } = context
-  // One that Bing had refused for want of a place has waited for that, not for us.
-  if (task.refusals === 0) context.onBegun?.(task, clock.now() - task.createdAt)
+  const beganAt = clock.now()
   const limit = deadline(
     clock,
     Math.min(SUBMIT_TIMEOUT_MS, (task.deadlineAt ?? Number.POSITIVE_INFINITY) - clock.now()),
@@ -45,12 +44,15 @@ export async function submitTask(
   } catch (error) {
     log.warn({ err: error, taskId: task.id, kind: task.kind }, 'submit failed')
     await keep(async () => {
-      if (!(await holdBack(error))) await context.fail(task, error, { worker, sent })
+      if (await holdBack(error)) return
+      await context.fail(task, error, { worker, sent })
+      begun()
     })
     return
   } finally {
     limit.clear()
   }
+  begun()
   const now = clock.now()
   const { upstreamId, resultUrl } = accepted
   log.info({ taskId: task.id, kind: task.kind, upstreamId }, 'task submitted')
@@ -70,6 +72,11 @@ export async function submitTask(
     await store.noteUpstreamId(task.id, upstreamId)
   })
 
+  /** Once for each task: what goes back to the queue has not begun. What Bing had refused for want of a place waits for that, not for us. */
+  function begun(): void {
+    if (task.refusals === 0) context.onBegun?.(task, beganAt - task.createdAt)
+  }
+
   async function beforeSend(): Promise<void> {
     let isOurs = false
     await keep(async () => {
@@ -77,7 +84,11 @@ export async function submitTask(
     })
     limit.signal.throwIfAborted()
     sent ||= isOurs
-    if (!isOurs) throw new Error('the task had ended, or was taken over, before its prompt was sent')
+    if (!isOurs)
+      throw new DOMException(
+        'the task had ended, or was taken over, before its prompt was sent',
+        'AbortError'
+      )
   }
 
   /**
@@ -120,10 +131,11 @@ export async function submitTask(
       wait = HELD_BACK_MS
     }
     await context.move(task, 'queued', { dueAt: now + wait, refusals, error: null }, { worker })
+    begun()
     return true
   }
 
-  /** The reason is stored with it: a caller who still waits for the submit is told, and the task ends (`giveUp`). */
+  /** The reason is stored with it: a caller who still waits for the submit is told, and the task ends (`waitUnlessHeld`). */
   async function waitForBetter(error: UpstreamError, now: number): Promise<boolean> {
     const isStopped = context.upstream.refusal(task.kind) !== undefined
     // Each of these rows is Microsoft's word that the prompt was not taken.
@@ -134,7 +146,7 @@ export async function submitTask(
     if (task.deadlineAt !== null && dueAt >= task.deadlineAt) return false
     const patch = {
       dueAt,
-      error: toTaskError(error, false),
+      error: { ...toTaskError(error, false), ...(isStopped ? { byCircuit: true as const } : {}) },
       deadlineAt: task.deadlineAt ?? now + context.videoTimeoutMs
     }
     if ((await context.move(task, 'queued', patch, { worker })) !== undefined)

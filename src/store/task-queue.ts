@@ -229,6 +229,12 @@ export function createTaskQueue({ db, changes, engine }: Store) {
       for (const { id } of rows) changes.announce('task', id)
     },
 
+    /** Has whoever waits for a queued task look at it again. */
+    async announceQueued(kind: TaskKind): Promise<void> {
+      const rows = await db.selectFrom('tasks').select('id').where(QUEUED).where('kind', '=', kind).execute()
+      for (const { id } of rows) changes.announce('task', id)
+    },
+
     /** Takes back what `markHeld` has noted. */
     async unmarkHeld(kind: TaskKind): Promise<void> {
       await db
@@ -255,13 +261,14 @@ export function createTaskQueue({ db, changes, engine }: Store) {
 
     /**
      * Makes waiting tasks due at once, when what they waited for has happened.
-     * @param options.refusedToo also those that the upstream has refused before; default: yes
+     * @param options.refused whether only those that wait because the upstream had no place for them, or only those that
+     *   it has never refused for that; default: all
      */
     async makeDue(
       state: 'queued' | 'paused',
       now: number,
       kind?: TaskKind,
-      { refusedToo = true }: { refusedToo?: boolean } = {}
+      { refused }: { refused?: boolean } = {}
     ): Promise<void> {
       await db
         .updateTable('tasks')
@@ -269,7 +276,9 @@ export function createTaskQueue({ db, changes, engine }: Store) {
         .where(state === 'queued' ? QUEUED : sql<boolean>`${LOOKED_AT} and state = 'paused'`)
         .where('due_at', '>', now)
         .$if(kind !== undefined, (query) => query.where('kind', '=', kind as TaskKind))
-        .$if(!refusedToo, (query) => query.where('refusals', '=', 0))
+        // What was put off since for another reason has an error.
+        .$if(refused === true, (query) => query.where('refusals', '>', 0).where('error', 'is', null))
+        .$if(refused === false, (query) => query.where('refusals', '=', 0))
         .execute()
     }
   }

@@ -54,6 +54,8 @@ export interface TaskError {
   shouldRetry?: boolean
   /** `false`: the upstream was not asked. */
   asked?: boolean
+  /** A gateway whose circuit is open has noted it; another gateway may send the prompt all the same. */
+  byCircuit?: true
 }
 
 export type NewTask = {
@@ -61,6 +63,8 @@ export type NewTask = {
   owner: string
   prompt: string
   createdAt: number
+  /** When it may be sent at the earliest; default: at once. */
+  dueAt?: number
   deadlineAt: number | null
   /** The worker in which its caller waits, where nobody else knows its id. */
   waiter?: string | null

@@ -127,7 +127,7 @@ export function createTaskStore(store: Store) {
             upstream_id: null,
             result_url: null,
             memory: '{}',
-            due_at: task.createdAt,
+            due_at: task.dueAt ?? task.createdAt,
             deadline_at: task.deadlineAt,
             looks: 0,
             looked_at: null,

@@ -1,11 +1,13 @@
 import type { Clock } from '../clock.ts'
 import { type CallEnd, type CircuitState, refusalOf, rowOf, TRIAL_WAIT_S } from './circuit.ts'
 import { UpstreamError } from './failures.ts'
-import { isAdmitted, needsAPerson } from './row-kinds.ts'
-import type { UpstreamName } from './session-state.ts'
+import { isAdmitted, isTurnedAway, needsAPerson } from './row-kinds.ts'
+import type { UpstreamName, UpstreamOperation } from './session-state.ts'
 
 /** An account that waits for a person is asked for this often at most (docs/protocol/failures.md section 9). */
 export const PROBE_EVERY_MS = 30 * 60_000
+/** Between a trial that has shown nothing and the next one: whoever calls then must not become a stream of trials. */
+export const TRIAL_PAUSE_MS = 30_000
 
 /** Stops all calls in the name of an account that a person must first sign in again, or pass a check for. */
 export interface AccountCircuit {
@@ -22,7 +24,7 @@ export interface AccountCircuit {
   /** What a call would be refused with right now. */
   refusal(name: UpstreamName): UpstreamError | undefined
   /** Lets a call begin. @throws {UpstreamError} its refusal */
-  begin(name: UpstreamName): CallEnd
+  begin(name: UpstreamName, operation: UpstreamOperation): CallEnd
   /** Takes note of a look at the account that was no caller's, through this upstream. */
   probed(name: UpstreamName, error?: unknown): void
   /** A person has done something: new cookies, or the word of the operator. */
@@ -49,10 +51,14 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
   let failure: UpstreamError | undefined
   /** The upstream that said so. */
   let from: UpstreamName | undefined
+  /** What it was asked for when it said so. */
+  let failedOn: UpstreamOperation | undefined
   let isChatOnly = false
   let since = 0
   let probeAt = 0
   let trial: object | undefined
+  /** No trial before. */
+  let trialAt = 0
   let stopTimer = () => {}
   /** Grows with each change of state: what began before one says nothing of what came after it. */
   let epoch = 0
@@ -60,16 +66,20 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
   function enter(next: CircuitState): void {
     state = next
     trial = undefined
+    trialAt = 0
     epoch += 1
     stopTimer()
     onChange()
   }
 
-  function open(error: UpstreamError, name: UpstreamName): void {
+  function open(error: UpstreamError, name: UpstreamName, operation: UpstreamOperation): void {
     if (state === 'closed') since = clock.now()
     failure = error
     from = name
-    isChatOnly = needsAPerson(error) === 'chat'
+    failedOn = operation
+    // A row that only opens it anew, after a trial, reaches no further than what was tried for.
+    const reach = needsAPerson(error)
+    if (reach !== undefined) isChatOnly = reach === 'chat'
     enter('open')
     probeLater()
   }
@@ -85,6 +95,7 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
     if (state === 'closed') return
     failure = undefined
     from = undefined
+    failedOn = undefined
     enter('closed')
   }
 
@@ -96,7 +107,29 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
   function refusal(name: UpstreamName): UpstreamError | undefined {
     if (failure === undefined || !concerns(name)) return undefined
     if (state === 'open') return refusalOf(failure, (probeAt - clock.now()) / 1000)
-    return trial === undefined ? undefined : refusalOf(failure, TRIAL_WAIT_S)
+    if (trial !== undefined) return refusalOf(failure, TRIAL_WAIT_S)
+    const pauseMs = trialAt - clock.now()
+    return pauseMs > 0 ? refusalOf(failure, pauseMs / 1000) : undefined
+  }
+
+  /** What its one trial says of an account that is not known to need a person still. */
+  function tried(error: unknown, name: UpstreamName, operation: UpstreamOperation): void {
+    const row = rowOf(error)
+    if (row !== undefined && isTurnedAway(row)) {
+      open(error as UpstreamError, name, operation)
+    } else if (isAdmitted(error, row)) {
+      // Captchas are met in the turn: that a conversation can be started proves nothing about them.
+      if (failedOn !== 'turn' || operation === 'turn') shut()
+      else onChange()
+    } else {
+      if (row !== undefined) {
+        trialAt = clock.now() + TRIAL_PAUSE_MS
+        stopTimer()
+        stopTimer = clock.timer(TRIAL_PAUSE_MS, onChange)
+      }
+      // After a caller who left, who was refused meanwhile may be the next trial.
+      onChange()
+    }
   }
 
   return {
@@ -111,7 +144,7 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
     },
     concerns,
     refusal,
-    begin(name) {
+    begin(name, operation) {
       const refused = refusal(name)
       if (refused !== undefined) throw refused
       const begunIn = epoch
@@ -122,15 +155,13 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
         if (begunIn !== epoch) return
         if (own !== undefined && trial === own) trial = undefined
         if (error instanceof UpstreamError && needsAPerson(error) !== undefined) {
-          open(error, name)
-        } else if (own !== undefined && isAdmitted(error, rowOf(error))) shut()
-        // Who was refused meanwhile may be the next trial.
-        else if (own !== undefined) onChange()
+          open(error, name, operation)
+        } else if (own !== undefined) tried(error, name, operation)
       }
     },
     probed(name, error) {
       if (error instanceof UpstreamError && needsAPerson(error) === 'account') {
-        open(error, name)
+        open(error, name, 'bootstrap')
       } else if (state !== 'closed' && isAdmitted(error, rowOf(error))) {
         if (from !== undefined && provenByProbe.has(from)) shut()
         else if (state === 'open') enter('half-open')

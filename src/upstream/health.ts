@@ -1,6 +1,6 @@
 import type { BaseLogger } from 'pino'
 import type { Clock } from '../clock.ts'
-import { GatewayError } from '../errors.ts'
+import { GatewayError, wasStopped } from '../errors.ts'
 import { deadline } from '../jobs/deadline.ts'
 import type { Account } from './account.ts'
 import { type AccountCircuit, createAccountCircuit } from './account-circuit.ts'
@@ -54,9 +54,15 @@ export interface UpstreamHealth {
   readonly circuits: readonly CircuitView[]
   /**
    * Makes a call and takes note of how it ended.
+   * @param signal what stops the call: then it has not failed
    * @throws what the call throws; or {UpstreamError} without making it, where a circuit is open
    */
-  observe<T>(name: UpstreamName, operation: UpstreamOperation, call: () => Promise<T>): Promise<T>
+  observe<T>(
+    name: UpstreamName,
+    operation: UpstreamOperation,
+    call: () => Promise<T>,
+    signal?: AbortSignal
+  ): Promise<T>
   /** What a call would be refused with right now, without asking anybody. */
   refusal(name: UpstreamName): UpstreamError | undefined
   /** Whether one call at a time goes through. */
@@ -200,7 +206,16 @@ export function createUpstreamHealth({
       else if (action === undefined) log.warn(details, 'upstream is in trouble')
       else log.warn({ ...details, action }, 'upstream needs a person')
     }
-    for (const change of changes) for (const listener of stateListeners) listener(change)
+    for (const change of changes) for (const listener of stateListeners) safely(() => listener(change))
+  }
+
+  /** What follows from the end of a call is not the business of its caller, who has an answer, or a better error. */
+  function safely(step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      log.error({ err: error }, 'the end of an upstream call could not be noted')
+    }
   }
 
   function circuitChanged(owner: Owner): void {
@@ -211,7 +226,7 @@ export function createUpstreamHealth({
         if (seen.row !== undefined && needsAPerson({ row: seen.row, code: null }) !== undefined) seen.settle()
     }
     tell(upstreams)
-    for (const listener of circuitListeners) listener()
+    for (const listener of circuitListeners) safely(listener)
   }
 
   function renew(owner: Owner): void {
@@ -222,21 +237,23 @@ export function createUpstreamHealth({
     }
     owner.circuit.reset()
     tell(upstreams)
-    for (const listener of circuitListeners) listener()
+    for (const listener of circuitListeners) safely(listener)
   }
 
   function ended(
     call: Pick<UpstreamCall, 'name' | 'operation'>,
     startedAt: number,
     error: unknown,
-    isGood: boolean
+    isGood: boolean,
+    signal?: AbortSignal
   ): void {
     const told: UpstreamCall = { ...call, outcome: 'ok', durationMs: performance.now() - startedAt }
     if (!isGood) {
-      told.outcome = error instanceof GatewayError ? (error.code ?? error.type) : 'cancelled'
+      if (error instanceof GatewayError) told.outcome = error.code ?? error.type
+      else told.outcome = wasStopped(error, signal) ? 'cancelled' : 'api_error'
       if (error instanceof UpstreamError) told.row = error.row
     }
-    for (const listener of callListeners) listener(told)
+    for (const listener of callListeners) safely(() => listener(told))
   }
 
   /** Looks at an account in the name of nobody. */
@@ -299,7 +316,12 @@ export function createUpstreamHealth({
         ...[...known.values()].map(({ name, transport }) => ({ name, state: transport.state }))
       ]
     },
-    async observe(name, operation, call) {
+    async observe<T>(
+      name: UpstreamName,
+      operation: UpstreamOperation,
+      call: () => Promise<T>,
+      signal?: AbortSignal
+    ) {
       const upstream = find(name)
       const { owner, seen, transport } = upstream
       const { account } = owner
@@ -307,30 +329,29 @@ export function createUpstreamHealth({
       if (operation !== 'media') {
         const refused = refusal(name)
         if (refused !== undefined) throw refused
-        ends = [owner.circuit.begin(name), transport.begin()]
+        ends = [owner.circuit.begin(name, operation), transport.begin()]
       }
       const { generation } = account
       const startedAt = performance.now()
-      const note = (error?: unknown) => {
-        if (operation === 'media') return
-        // What an answer to the old cookies says doesn't hold for those that replaced them meanwhile.
-        if (generation === account.generation) {
-          seen.note(operation, error)
-          if (error === undefined || error instanceof UpstreamError) owner.learntAt = clock.now()
-        }
-        for (const end of ends) end(error)
-        tell([upstream])
-      }
+      let result: T | undefined
+      let error: unknown
+      let isGood = false
       try {
-        const result = await call()
-        note()
-        ended({ name, operation }, startedAt, undefined, true)
-        return result
-      } catch (error) {
-        note(error)
-        ended({ name, operation }, startedAt, error, false)
-        throw error
+        result = await call()
+        isGood = true
+      } catch (thrown) {
+        error = thrown
       }
+      // What an answer to the old cookies says doesn't hold for those that replaced them meanwhile.
+      if (operation !== 'media' && generation === account.generation) {
+        seen.note(operation, error)
+        if (isGood || error instanceof UpstreamError) owner.learntAt = clock.now()
+      }
+      for (const end of ends) safely(() => end(error))
+      if (operation !== 'media') safely(() => tell([upstream]))
+      ended({ name, operation }, startedAt, error, isGood, signal)
+      if (!isGood) throw error
+      return result as T
     },
     refusal,
     isTrying(name) {

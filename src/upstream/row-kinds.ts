@@ -92,7 +92,16 @@ export function transportVerdict(error: unknown, row: FailureId | undefined): 'g
 /** Whether the end of a call shows that Microsoft accepts the account, for better or worse of this one request. */
 export function isAdmitted(error: unknown, row: FailureId | undefined): boolean {
   if (error === undefined) return true
-  return row !== undefined && row !== 'C1' && !SILENT.has(row) && !UNJUDGED.has(row)
+  return row !== undefined && row !== 'C1' && !SILENT.has(row) && !UNJUDGED.has(row) && !isTurnedAway(row)
+}
+
+/**
+ * Whether a row says that the account, or the network it comes from, is not let in. Alone that opens nothing, but it is
+ * no sign either that what a person was needed for is over.
+ */
+export function isTurnedAway(row: FailureId): boolean {
+  const state = STATE_OF[row]
+  return (state === 'expired' || state === 'forbidden') && !TRANSPORT.has(row)
 }
 
 function rows(state: SessionStateName, ...ids: FailureId[]): Partial<Record<FailureId, SessionStateName>> {

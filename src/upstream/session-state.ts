@@ -15,7 +15,10 @@ export type UpstreamOperation = 'create' | 'turn' | 'submit' | 'poll' | 'bootstr
 export interface UpstreamCall {
   name: UpstreamName
   operation: UpstreamOperation
-  /** `ok`, the error's code (its type, where it has none), or `cancelled`: the caller left, or was told to. */
+  /**
+   * `ok`, the error's code (its type, where it has none; `api_error` for what nobody has foreseen), or `cancelled`: the
+   * caller left, or was told to.
+   */
   outcome: string
   /** Row of docs/protocol/failures.md; absent when it went well or was cancelled. */
   row?: FailureId
@@ -56,7 +59,7 @@ export interface SeenState {
   reset(): void
 }
 
-/** Good ends that say nothing of whether a prompt would be taken, so that a throttle outlasts them. */
+/** Operations that say nothing of whether a prompt would be taken, so that a throttle outlasts them. */
 const MERE_LOOKS: ReadonlySet<UpstreamOperation> = new Set(['poll', 'bootstrap', 'media'])
 
 export function createSeenState(clock: Clock): SeenState {
@@ -82,6 +85,11 @@ export function createSeenState(clock: Clock): SeenState {
     return true
   }
 
+  /** Whether there is a throttle that this says nothing of. */
+  function isOutlasted(operation: UpstreamOperation): boolean {
+    return MERE_LOOKS.has(operation) && !isOver() && state === 'throttled'
+  }
+
   return {
     get accepted() {
       return accepted
@@ -105,10 +113,11 @@ export function createSeenState(clock: Clock): SeenState {
     note(operation, error) {
       if (error === undefined) {
         accepted = true
-        if (state !== 'throttled' || isOver() || !MERE_LOOKS.has(operation)) enter('ok')
+        if (!isOutlasted(operation)) enter('ok')
       } else if (error instanceof UpstreamError && !isSilent(error.row)) {
         const next = STATE_OF[error.row] ?? 'ok'
         if (next === 'expired') accepted = false
+        if ((next === 'ok' || next === 'unreachable') && isOutlasted(operation)) return
         const wait = next === 'throttled' || next === 'unreachable' ? error.retryAfter : undefined
         enter(next, error.row, wait === undefined ? undefined : clock.now() + wait * 1000)
       }

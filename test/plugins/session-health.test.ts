@@ -204,6 +204,30 @@ t.test('without a word, a probe finds out', async (t) => {
   })
 })
 
+t.test('a conversation that can be started is no answer to a captcha', async (t) => {
+  const clock = handClock()
+  const rig = await sessionRig(t, { clock, config: { SESSION_CHECK_MINUTES: 0 } })
+  const { sim } = rig
+  const identity = await rig.conversation()
+  const ask = () => rig.post('/chatgpt', { ...identity, prompt: 'Hi' })
+  sim.set('turn', { failure: 'captcha' })
+  t.equal((await ask()).json.error.code, 'captcha_required')
+  clock.pass(HALF_HOUR)
+  await until('half-open', () => rig.circuit('bing-account') === 'half-open')
+  t.equal((await rig.start()).status, 200)
+  t.equal(rig.circuit('bing-account'), 'half-open')
+  t.equal((await rig.states()).sydney, 'challenged')
+  t.equal((await ask()).json.error.code, 'captcha_required')
+  t.equal(rig.circuit('bing-account'), 'open')
+
+  clock.pass(HALF_HOUR)
+  await until('half-open', () => rig.circuit('bing-account') === 'half-open')
+  sim.set('turn', {})
+  t.equal((await ask()).status, 200)
+  t.equal(rig.circuit('bing-account'), 'closed')
+  t.strictSame(await rig.states(), ALL('ok'))
+})
+
 t.test('an account that nothing is heard of is looked at', async (t) => {
   const clock = handClock()
   const rig = await sessionRig(t, { clock })

@@ -3,9 +3,10 @@
  * each is sent once. Whoever still waits for an answer is told.
  */
 import t from 'tap'
-import { COOKIE_EXPIRED, checkAnswer, TROUBLE } from '../support/failure-table.ts'
+import { CHALLENGE, COOKIE_EXPIRED, checkAnswer, TROUBLE } from '../support/failure-table.ts'
 import { COOKIE, type Gateway } from '../support/gateway.ts'
 import { handClock } from '../support/hand-clock.ts'
+import { startPostgres } from '../support/postgres.ts'
 import { type SessionRig, sessionRig, until } from '../support/session-rig.ts'
 
 /** Creations by prompt as the simulator has received and accepted them. */
@@ -236,4 +237,110 @@ t.test('throttled: what nobody waits for rests, callers are let through', async 
       return (await rig.get(`/task/${id}`)).json.data.status === 'completed'
     })
   t.equal(sim.counts['creator.video.submit'], 5, 'each was accepted once')
+  const { text } = await rig.get('/metrics')
+  t.match(text, /bing_gateway_queue_wait_seconds_count\{kind="video"\} 5\n/, 'each has waited once')
+})
+
+t.test('a pause outlasts a restart, and ends with other cookies', async (t) => {
+  const clock = handClock()
+  const config = { VIDEO_CONCURRENCY: 2, POLL_INTERVAL_MS: 1000 }
+  const before = await sessionRig(t, { clock, config })
+  const { sim } = before
+  const finished = (rig: SessionRig, id: string) =>
+    until('it is finished', async () => {
+      clock.pass(1000)
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      return (await rig.get(`/task/${id}`)).json.data.status === 'completed'
+    })
+  sim.set('videoPoll', { neverReady: true })
+  const ids: string[] = []
+  for (const prompt of ['first', 'second', 'third', 'fourth']) {
+    ids.push((await before.video(prompt)).json.data.taskId)
+    clock.pass(1)
+  }
+  const [first = '', second = '', ...others] = ids
+  sim.enqueue('videoSubmit', { status: 429, headers: { 'retry-after': '3000' } })
+  await before.delete(`/task/${first}`)
+  await until('the third meets it', async () => (await before.states())['video-creator'] === 'throttled')
+  await until('the fourth rests', async () => {
+    const tasks = await before.app.store.tasks.list('', { limit: 10, states: ['queued'] })
+    return tasks.length === 2 && tasks.every(({ dueAt }) => (dueAt ?? 0) > clock.now() + 2_000_000)
+  })
+  await before.app.close()
+
+  const rig = await sessionRig(t, { dir: before.dir, sim, clock, config })
+  sim.set('videoPoll', {})
+  await finished(rig, second)
+  await rig.app.taskRunner.step()
+  t.strictSame([received(rig, 'third'), received(rig, 'fourth')], [1, 0], 'a free place is no reason')
+  rig.accept('a-new-cookie')
+  rig.save('a-new-cookie')
+  await until('both are sent', () => received(rig, 'third') === 2 && received(rig, 'fourth') === 1)
+  for (const id of others) await finished(rig, id)
+})
+
+t.test('pictures asked for in a pause rest, unless somebody waits for them', async (t) => {
+  const rig = await sessionRig(t)
+  const { sim, app } = rig
+  const later = async (prompt: string): Promise<string> =>
+    (await rig.image(prompt, { prefer: 'respond-async' })).json.data.taskId
+  sim.enqueue('submit', { text: 'ongoing' })
+  const refused = await later('refused')
+  await until('it was refused', async () => (await app.store.tasks.get(refused))?.refusals === 1)
+  sim.enqueue('submit', { status: 429, headers: { 'retry-after': '100' } })
+  const met = await later('met')
+  await until('Microsoft asks for a pause', async () => (await app.store.tasks.get(met))?.error !== null)
+
+  const rests = await later('rests')
+  t.equal((await rig.image('a caller')).status, 200)
+  await app.taskRunner.step()
+  t.strictSame([received(rig, 'met'), received(rig, 'rests')], [1, 0])
+  t.match((await rig.get(`/task/${rests}`)).json.data, { status: 'processing', error: null })
+
+  rig.accept('a-new-cookie')
+  rig.save('a-new-cookie')
+  for (const id of [met, rests]) t.match(await rig.ended(id), { status: 'completed' })
+  t.match(await rig.ended(await later('afterwards')), { status: 'completed' })
+  t.equal(received(rig, 'refused'), 1, 'a place is not had by another cookie')
+})
+
+t.test('what one gateway can only hold, another one sends', async (t) => {
+  const DATABASE_URL = await (await startPostgres(t)).database()
+  const config = { DATABASE_URL, IMAGE_CONCURRENCY: 1, CHAT_UPSTREAM: 'sydney' } as const
+  const a = await sessionRig(t, { config })
+  const { sim } = a
+  const b = await sessionRig(t, { config, sim })
+
+  /** A picture whose caller waits at the first gateway for the one place, marked by the second one. */
+  async function waiting(prompt: string) {
+    sim.enqueue('submit', { delayMs: 60_000 })
+    const before = (await a.image(`before ${prompt}`, { prefer: 'respond-async' })).json.data.taskId
+    await until('the place is taken', () => received(a, `before ${prompt}`) === 1)
+    let answered = false
+    const answer = a.image(prompt).finally(() => {
+      answered = true
+    })
+    await until('it is marked', async () => {
+      b.app.taskRunner.kick()
+      const [task] = await a.app.store.tasks.list('', { limit: 1, states: ['queued'] })
+      return task?.error != null
+    })
+    await a.app.taskRunner.step()
+    t.notOk(answered, 'its caller is not told')
+    return { answer, free: () => a.delete(`/task/${before}`) }
+  }
+
+  sim.enqueue('create', { failure: 'challenge-message' })
+  checkAnswer(t, 'the second gateway', await b.start(), CHALLENGE)
+  const sent = await waiting('sent')
+  await sent.free()
+  t.equal((await sent.answer).status, 200)
+  t.equal(received(a, 'sent'), 1)
+
+  const held = await waiting('held')
+  sim.enqueue('create', { failure: 'challenge-message' })
+  checkAnswer(t, 'the first one, too', await a.start(), CHALLENGE)
+  checkAnswer(t, 'now nobody can send it', await held.answer, { ...CHALLENGE, retryAfter: [1, 1800] })
+  await held.free()
+  t.equal(received(a, 'held'), 0)
 })

@@ -227,6 +227,18 @@ t.test('a stream is traced to its end, also when its caller leaves', async (t) =
   t.notOk(given.status.code, 'who was told to stop has not failed')
 })
 
+t.test('what a circuit refuses was no call', async (t) => {
+  const collector = await startCollector(t)
+  const gateway = await traced(t, collector.url)
+  gateway.sim.set('create', { failure: 'challenge-message' })
+  for (let n = 0; n < 3; n++)
+    t.equal((await gateway.post('/create_conversation', { userId: USER })).status, 503)
+  await gateway.app.close()
+  const calls = collector.spans().filter(({ name }) => name === 'create sydney')
+  t.equal(calls.length, 1, 'one of three was made')
+  t.equal(attribute(calls[0] as Span, 'error.type'), 'challenge_required')
+})
+
 t.test('a collector that is away harms nothing', async (t) => {
   const gateway = await traced(t, 'http://127.0.0.1:1')
   const identity = await gateway.conversation()

@@ -357,3 +357,25 @@ t.test("which errors are the store's", async (t) => {
   t.notOk(isStoreFault(new TypeError('x')))
   t.notOk(isStoreFault(undefined))
 })
+
+onBothEngines(t, 'a free place makes due what waits for one, and nothing else', async (t, { store }) => {
+  const tasks = createTaskStore(store)
+  const error = { type: 'rate_limit_error', code: 'throttled', message: 'Later.' } as const
+  const patches = { plain: {}, refused: { refusals: 1 }, 'refused, then put off': { refusals: 1, error } }
+  for (const [id, patch] of Object.entries(patches)) {
+    await stored(store, id, 'submitting')
+    await tasks.move(id, 'queued', { dueAt: 5000, ...patch })
+  }
+  const due = async () => {
+    const rows = await store.db.selectFrom('tasks').select('id').where('due_at', '<=', 2000).execute()
+    return rows.map(({ id }) => id).sort()
+  }
+  await tasks.makeDue('queued', 2000, 'video', { refused: true })
+  t.strictSame(await due(), ['refused'])
+  await tasks.makeDue('queued', 2000, 'video', { refused: false })
+  t.strictSame(await due(), ['plain', 'refused'])
+  await tasks.makeDue('queued', 2000, 'image')
+  t.strictSame(await due(), ['plain', 'refused'])
+  await tasks.makeDue('queued', 2000)
+  t.strictSame(await due(), ['plain', 'refused', 'refused, then put off'])
+})
