@@ -1,5 +1,7 @@
 import type { Config } from '../config.ts'
+import type { Account } from '../upstream/account.ts'
 import { type ImportedCookie, parseCookies } from '../upstream/cookie-import.ts'
+import { keptCookiesFile, restoreCookies } from '../upstream/kept-cookies.ts'
 import { BROWSER_COOKIES } from '../upstream/sydney/constants.ts'
 import { readTextFile } from '../watched-file.ts'
 import { NEW_COOKIE } from './advice.ts'
@@ -59,6 +61,26 @@ export function checkCookie(config: Config): CookieCheck {
           ? undefined
           : 'If Microsoft refuses the account all the same, give the gateway the whole Cookie header of the browser: _U alone has not always been enough since November 2023.'
     }
+  }
+}
+
+/**
+ * Gives the account the cookies that a gateway has kept since they were imported, as the gateway does at its start.
+ * @returns which set is used, for people
+ */
+export function useKeptCookies(
+  account: Pick<Account, 'restore'>,
+  dataDir: string,
+  name: 'bing' | 'copilot'
+): string {
+  const file = keptCookiesFile(dataDir, name)
+  try {
+    return restoreCookies(account, file)
+      ? `Used are the cookies that the gateway has kept since in ${file}, as Microsoft renewed them.`
+      : 'Used as they are: the gateway has kept no newer ones.'
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return `Used as they are: ${file} can't be read (${code ?? message}).`
   }
 }
 

@@ -1,8 +1,10 @@
+import { cookieNamed, cookieValues } from '../upstream/cookie-header.ts'
 import { createCopilotClient } from '../upstream/copilot/client.ts'
-import { MAX_PROMPT_CHARS, VISIT_COOKIE } from '../upstream/copilot/constants.ts'
+import { CONNECTED_TIMEOUT_MS, MAX_PROMPT_CHARS, VISIT_COOKIE } from '../upstream/copilot/constants.ts'
 import { type CopilotSession, openCopilotSession } from '../upstream/copilot/session.ts'
 import { isUserKnown, longestPrompt, type SiteSettings, visitSite } from '../upstream/copilot/site.ts'
 import { outdated } from './advice.ts'
+import { useKeptCookies } from './cookie.ts'
 import type { Finding } from './report.ts'
 import { QUESTION } from './sydney-walk.ts'
 import { reachStep, type Walk } from './walk.ts'
@@ -31,13 +33,15 @@ export async function walkCopilot(walk: Walk): Promise<void> {
         void problems.push(`${from}: ${err.code ?? err.message}`)
     } as never
   })
+  secrets.add(session.token(), ...cookiesOf(session, config.COPILOT_URL))
+  const used = useKeptCookies(session.account, config.DATA_DIR, 'copilot')
   // Steps look at the wire that is spoken over.
   const before = walk.wire
   walk.wire = watchWire(session.http, () => walk.clock.now())
   walk.protocol = 'copilot'
   try {
-    secrets.add(session.token(), ...cookiesOf(session, config.COPILOT_URL))
-    await steps.run('copilot: credentials', () => credentials(walk, session, problems))
+    secrets.add(...cookiesOf(session, config.COPILOT_URL))
+    await steps.run('copilot: credentials', () => credentials(walk, session, problems, used))
     const isReached = await reachStep(walk, 'copilot', 'COPILOT_URL')
     if (isReached) await lookAtSite(walk, session)
     else for (const name of PAGES) steps.skip(name, 'Not tried: Copilot can not be reached.', 'failed')
@@ -53,7 +57,12 @@ export async function walkCopilot(walk: Walk): Promise<void> {
   }
 }
 
-function credentials({ config }: Walk, session: CopilotSession, problems: readonly string[]): Finding {
+function credentials(
+  { config }: Walk,
+  session: CopilotSession,
+  problems: readonly string[],
+  used: string
+): Finding {
   if (problems.length > 0) return { ok: false, detail: `${problems.join('; ')}.`, hint: CREDENTIALS_HINT }
   const cookies = cookiesOf(session, config.COPILOT_URL).length
   const token = session.token()
@@ -61,7 +70,7 @@ function credentials({ config }: Walk, session: CopilotSession, problems: readon
     cookies === 0 ? 'no cookies' : cookies === 1 ? '1 cookie' : `${cookies} cookies`,
     token === undefined ? 'no access token' : `an access token of ${token.length} characters`
   ]
-  const detail = `${has[0]} and ${has[1]}.`
+  const detail = `${has[0]} and ${has[1]}.${cookies === 0 ? '' : ` ${used}`}`
   if (cookies === 0 && token === undefined) {
     return {
       ok: false,
@@ -88,9 +97,9 @@ async function lookAtSite(walk: Walk, session: CopilotSession): Promise<void> {
   wire.forget()
   await steps.run(PAGES[0] as string, async (signal) => {
     await visitSite(site(signal))
-    const header = session.account.cookieHeader(config.COPILOT_URL) ?? ''
-    const given = new RegExp(`(^|; )${VISIT_COOKIE}=`).test(header)
-    return { ok: true, detail: `${shape()}; the cookie ${VISIT_COOKIE} is ${given ? '' : 'not '}there.` }
+    const given = cookieNamed(session.account.cookieHeader(config.COPILOT_URL), VISIT_COOKIE)
+    const is = given === undefined ? 'is not' : 'is'
+    return { ok: true, detail: `${shape()}; the cookie ${VISIT_COOKIE} ${is} there.` }
   })
   walk.secrets.add(...cookiesOf(session, config.COPILOT_URL))
   wire.forget()
@@ -148,7 +157,10 @@ async function oneTurn(walk: Walk, session: CopilotSession): Promise<void> {
         const answer = await client.ask(conversation, QUESTION, {
           signal,
           onAsked: () =>
-            reached(connected, 'Copilot is ready, or had said nothing for 5 s; the question left.'),
+            reached(
+              connected,
+              `Copilot is ready, or had said nothing for ${CONNECTED_TIMEOUT_MS / 1000} s; the question left.`
+            ),
           onText: () => reached(firstText, 'The answer begins.')
         })
         return { ok: true, detail: `A whole answer of ${answer.message.length} characters.` }
@@ -161,9 +173,5 @@ async function oneTurn(walk: Walk, session: CopilotSession): Promise<void> {
 }
 
 function cookiesOf(session: CopilotSession, url: string): string[] {
-  const header = session.account.cookieHeader(url) ?? ''
-  return header
-    .split('; ')
-    .filter((pair) => pair !== '')
-    .map((pair) => pair.slice(pair.indexOf('=') + 1))
+  return cookieValues(session.account.cookieHeader(url))
 }

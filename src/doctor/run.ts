@@ -2,10 +2,11 @@ import { type Clock, systemClock } from '../clock.ts'
 import type { Config } from '../config.ts'
 import { deadline } from '../jobs/deadline.ts'
 import { createAccount } from '../upstream/account.ts'
+import { cookieNamed, cookieValues } from '../upstream/cookie-header.ts'
 import { createUpstreamHttp } from '../upstream/http.ts'
 import { checkClock } from './clock.ts'
 import { checkConfiguration } from './configuration.ts'
-import { checkCookie } from './cookie.ts'
+import { checkCookie, useKeptCookies } from './cookie.ts'
 import { walkCopilot } from './copilot-walk.ts'
 import { explain } from './explain.ts'
 import { walkImages } from './image-walk.ts'
@@ -90,10 +91,18 @@ export async function runDoctor(
   secrets.add(...cookie.cookies.map(({ value }) => value))
   await steps.run('store', () => checkStore(config, leastFreeBytes))
   await steps.run('whitelist', () => checkWhitelist(config))
-  await steps.run('cookie', () => cookie.finding)
-
   const account = createAccount([config.BING_URL, config.BING_CHAT_URL])
-  if (cookie.text !== undefined) account.replace(cookie.text)
+  let cookieFinding = cookie.finding
+  if (cookie.text !== undefined) {
+    account.replace(cookie.text)
+    const used = useKeptCookies(account, config.DATA_DIR, 'bing')
+    cookieFinding = { ...cookie.finding, detail: `${cookie.finding.detail} ${used}` }
+  }
+  for (const url of [config.BING_URL, config.BING_CHAT_URL])
+    secrets.add(...cookieValues(account.cookieHeader(url)))
+  await steps.run('cookie', () => cookieFinding)
+  const user = () => cookieNamed(account.cookieHeader(config.BING_URL), '_U')
+  const userBefore = user()
   const proxy = { httpsProxy: config.HTTPS_PROXY, noProxy: config.NO_PROXY }
   const wire = watchWire(createUpstreamHttp({ account, proxy }), () => clock.now())
   walk = { steps, config, account, wire, proxy, clock, secrets, spend, protocol: 'image-creator' }
@@ -104,9 +113,7 @@ export async function runDoctor(
     await walkImages(walk, isReached)
     if (config.CHAT_UPSTREAM === 'sydney') await walkSydney(walk, isReached)
     if (config.CHAT_UPSTREAM === 'copilot' || hasCopilotAccount(config)) await walkCopilot(walk)
-    const given = cookie.cookies.find(({ name }) => name === '_U')?.value
-    if (given !== undefined && !holds(account.cookieHeader(config.BING_URL), given))
-      await steps.run('cookie: renewed', () => RENEWED)
+    if (user() !== userBefore) await steps.run('cookie: renewed', () => RENEWED)
   } finally {
     total.clear()
     await wire.http.close()
@@ -120,10 +127,6 @@ const RENEWED: Finding = {
   detail:
     'Microsoft sent a new _U cookie during this run. It was used for the rest of the run and then forgotten.',
   hint: 'The old one mostly stays good for some time. If the gateway reports an expired cookie soon, copy it anew from the browser.'
-}
-
-function holds(header: string | undefined, value: string): boolean {
-  return header?.split('; ').includes(`_U=${value}`) ?? false
 }
 
 /** Who has given the gateway an account at Copilot wants to know whether it would work. */

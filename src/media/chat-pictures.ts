@@ -8,7 +8,7 @@ import { type Media, type MediaClient, typeOfBytes } from '../upstream/media/cli
 import { mediaFolder, storeFile } from './archive.ts'
 import type { MediaStorage } from './storage.ts'
 
-/** Time for the pictures of one answer: who asked is waiting. */
+/** Milliseconds for the pictures of one answer: who asked is waiting. */
 const TIME_MS = 15_000
 /** Places of one turn's pictures among those of its conversation. */
 const PER_TURN = 100
@@ -32,6 +32,8 @@ export interface AnsweredPictures {
   pictures: readonly Picture[]
   /** Ends the fetching, not the answer. */
   signal: AbortSignal
+  /** Milliseconds that are left for the answer. When they are over, previews and addresses have to do. */
+  leftMs: number
 }
 
 export interface ChatPicturesSettings {
@@ -49,7 +51,12 @@ export function createChatPictures({ media, storage, files, clock, log }: ChatPi
    * there. A picture of which there is neither copy nor address is left out; what went wrong is in the log.
    */
   async function keep(answered: AnsweredPictures): Promise<KeptPicture[]> {
-    const limit = deadline(clock, TIME_MS, () => new UpstreamError('T4'), answered.signal)
+    const limit = deadline(
+      clock,
+      Math.min(TIME_MS, answered.leftMs),
+      () => new UpstreamError('T4'),
+      answered.signal
+    )
     try {
       const kept = await Promise.all(
         answered.pictures.map((picture, n) => keepOne(answered, picture, n, limit.signal))

@@ -41,6 +41,15 @@ export interface Account {
   onKept(listener: () => void): () => void
 }
 
+/** An account with another credential beside its cookies. */
+export interface BoundAccount extends Account {
+  /**
+   * Says which credential the cookies go with from now on. Those that the site has set of its own accord were of the
+   * session of the one before, and are forgotten; those of an import stay. `restore` takes nothing that goes with another.
+   */
+  bind(credential: string): void
+}
+
 /** Whose cookies an account holds. */
 export interface AccountSite extends CookieSite {
   /** Domain that the hosts of the site share cookies under; absent: every host has its own. */
@@ -56,10 +65,11 @@ const BING: AccountSite = { isHost: isBingHost, bareName: '_U', domain: 'bing.co
  *   any other host (a simulator, a proxy) gets cookies of its own, and `Domain=.bing.com` in its answers is read as that host.
  * @param site default: Bing
  */
-export function createAccount(baseUrls: readonly string[], site: AccountSite = BING): Account {
+export function createAccount(baseUrls: readonly string[], site: AccountSite = BING): BoundAccount {
   let jar = newJar()
   // What no cookies look like, so that blank text changes nothing.
   let imported = '[]'
+  let boundTo = ''
   let generation = 0
   let configured = false
   const events = new EventEmitter()
@@ -70,6 +80,12 @@ export function createAccount(baseUrls: readonly string[], site: AccountSite = B
     cookie.domain = sharedDomain(url) ?? null
     jar.setCookieSync(cookie, httpUrl(url), { ignoreError: true })
   }
+
+  /** Tells what cookies grew from, without being of use to anybody. */
+  const origin = () =>
+    createHash('sha256')
+      .update(imported + boundTo)
+      .digest('hex')
 
   return {
     get configured() {
@@ -116,25 +132,29 @@ export function createAccount(baseUrls: readonly string[], site: AccountSite = B
       events.on('replaced', listener)
       return () => events.off('replaced', listener)
     },
+    bind(credential) {
+      boundTo = credential
+      if (!configured) jar = newJar()
+    },
     save() {
       const { cookies } = jar.serializeSync() ?? { cookies: [] }
-      return cookies.length === 0 ? undefined : JSON.stringify({ import: digest(imported), cookies })
+      return cookies.length === 0 ? undefined : JSON.stringify({ import: origin(), cookies })
     },
     restore(text) {
       let saved: CookieJar
-      let origin: unknown
+      let savedOrigin: unknown
       try {
         const { cookies, import: from } = JSON.parse(text)
         if (!Array.isArray(cookies)) throw new Error('no cookies')
-        origin = from
+        savedOrigin = from
         saved = CookieJar.deserializeSync({ ...(newJar().serializeSync() as SerializedCookieJar), cookies })
       } catch {
         throw new Error('these are no saved cookies')
       }
-      const names = saved.serializeSync()?.cookies.map(({ key }) => key) ?? []
-      // A site that took the cookie back has ended the session; the import may begin another one.
-      if (origin !== digest(imported) || (site.required !== undefined && !names.includes(site.required)))
-        return false
+      if (savedOrigin !== origin()) return false
+      // A cookie that the site took back, or that has expired, was the end of the session; the import may begin another one.
+      const alive = baseUrls.slice(0, 1).flatMap((url) => saved.getCookiesSync(httpUrl(url)))
+      if (!alive.some(({ key }) => site.required === undefined || key === site.required)) return false
       jar = saved
       return true
     },
@@ -143,11 +163,6 @@ export function createAccount(baseUrls: readonly string[], site: AccountSite = B
       return () => events.off('kept', listener)
     }
   }
-}
-
-/** Tells imports apart without being of use to anybody. */
-function digest(imported: string): string {
-  return createHash('sha256').update(imported).digest('hex')
 }
 
 function newJar(): CookieJar {

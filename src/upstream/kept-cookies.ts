@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { BaseLogger } from 'pino'
 import type { Clock } from '../clock.ts'
 import type { Account } from './account.ts'
@@ -27,6 +27,27 @@ export interface KeptCookies {
   close(): Promise<void>
 }
 
+/** Where the kept cookies of an account are. @param name of the account: `bing` or `copilot` */
+export function keptCookiesFile(dataDir: string, name: 'bing' | 'copilot'): string {
+  return join(dataDir, `session-${name}.json`)
+}
+
+/**
+ * Gives the account what was kept for it. The file stays as it is.
+ * @returns whether it did: false when nothing was kept, or of another import
+ * @throws {Error} when the file can't be read, or is of another kind; the message never quotes it
+ */
+export function restoreCookies(account: Pick<Account, 'restore'>, file: string): boolean {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
+  }
+  return account.restore(text)
+}
+
 export function keepCookies({ account, file, clock, log }: KeptCookiesSettings): KeptCookies {
   let written: string | undefined
   let isFailing = false
@@ -37,16 +58,8 @@ export function keepCookies({ account, file, clock, log }: KeptCookiesSettings):
   const stopListening = [account.onKept(later), account.onReplaced(later)]
 
   function restore(): void {
-    let text: string
     try {
-      text = readFileSync(file, 'utf8')
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-        log.warn({ err: error, file }, 'kept cookies could not be read; those that were imported are used')
-      return
-    }
-    try {
-      if (!account.restore(text)) return
+      if (!restoreCookies(account, file)) return
       written = account.save()
       log.info({ file }, 'kept cookies are used')
     } catch (error) {

@@ -7,9 +7,14 @@ export type Channel = 'text' | 'card'
 export interface TextStream {
   /**
    * Shows `text` in full: a delta where it continues what was shown of the same channel, else a replacement; nothing
-   * when it is equal.
+   * when it is equal. Half a character at its end is held back.
    */
   show(text: string, channel?: Channel): void
+  /**
+   * Shows what follows the text that was given so far. Costs as much as `text` is long, where `show` looks at everything.
+   * Half a character at its end is held back until the other one comes.
+   */
+  append(text: string): void
   /** What the reader has in front of them now. */
   readonly shown: string
 }
@@ -18,8 +23,12 @@ export interface TextStream {
 export function createTextStream(onText: ((change: TextChange) => void) | undefined): TextStream {
   let shown = ''
   let shownOf: Channel | undefined
+  /** Half a character that was given and not shown. */
+  let half = ''
   return {
-    show(text, channel = 'text') {
+    show(given, channel = 'text') {
+      const text = withoutHalfCharacter(given)
+      half = given.slice(text.length)
       const isSameChannel = shown === '' || channel === shownOf
       shownOf = channel
       if (text === shown) return
@@ -27,6 +36,14 @@ export function createTextStream(onText: ((change: TextChange) => void) | undefi
       const added = isContinued ? text.slice(shown.length) : text
       shown = text
       onText?.(isContinued ? { kind: 'delta', text: added } : { kind: 'replace', text: added })
+    },
+    append(given) {
+      const more = half + given
+      const text = withoutHalfCharacter(more)
+      half = more.slice(text.length)
+      if (text === '') return
+      shown += text
+      onText?.({ kind: 'delta', text })
     },
     get shown() {
       return shown

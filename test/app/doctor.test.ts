@@ -16,6 +16,8 @@ import { type DoctorOptions, runDoctor } from '../../src/doctor/run.ts'
 import { placeOf, shapeOf } from '../../src/doctor/wire.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/index.ts'
 import { openStore } from '../../src/store/database.ts'
+import { createAccount } from '../../src/upstream/account.ts'
+import { createCopilotAccount } from '../../src/upstream/copilot/account.ts'
 import * as copilotConstants from '../../src/upstream/copilot/constants.ts'
 import { FAILURES } from '../../src/upstream/failures.ts'
 import * as creatorConstants from '../../src/upstream/image-creator/constants.ts'
@@ -235,6 +237,43 @@ t.test('a new cookie comes during the run', async (t) => {
     hint: /expired cookie soon/
   })
   t.equal(report.ok, true)
+})
+
+t.test('cookies that the gateway has kept', async (t) => {
+  const sim = await simulator(t)
+  const env = settings(t, sim, COPILOT)
+  const dir = env.DATA_DIR as string
+  mkdirSync(dir)
+  // What a gateway leaves behind that Microsoft has given other cookies than those that were imported.
+  const bing = createAccount([sim.url, sim.chatUrl])
+  bing.replace(env.BING_COOKIE_U as string)
+  bing.keep(sim.url, ['_U=rotated-CANARY-1; Path=/'])
+  writeFileSync(join(dir, 'session-bing.json'), bing.save() as string)
+  const copilot = createCopilotAccount(sim.copilotUrl)
+  copilot.replace(`_C_Auth=${OTHER}; MUID=${WORDS}`)
+  copilot.replaceToken(TOKEN)
+  copilot.keep(sim.copilotUrl, ['_C_Auth=rotated-CANARY-2; Path=/'])
+  writeFileSync(join(dir, 'session-copilot.json'), copilot.save() as string)
+
+  const report = await diagnose(t, sim, env)
+  t.match(named(report, 'cookie')?.detail, /kept since in .*session-bing\.json/)
+  t.match(named(report, 'copilot: credentials')?.detail, /kept since in .*session-copilot\.json/)
+  const sent = sim.requests.map(({ headers }) => headers.cookie ?? '').filter((cookie) => cookie !== '')
+  t.ok(sent.some((cookie) => cookie.includes('_U=rotated-CANARY-1')))
+  t.ok(sent.some((cookie) => cookie.includes('_C_Auth=rotated-CANARY-2')))
+  t.notOk(
+    sent.some((cookie) => cookie.includes(`_U=${COOKIE}`)),
+    'the imported one is of no more use'
+  )
+  t.notOk(named(report, 'cookie: renewed'), 'it was not renewed just now')
+
+  writeFileSync(join(dir, 'session-bing.json'), '{')
+  const damaged = await diagnose(t, sim, env)
+  t.match(named(damaged, 'cookie'), { ok: true, detail: /Used as they are: .* can't be read \(these are no/ })
+  sim.cookies.accept(COOKIE)
+  const other = { ...env, BING_COOKIE_U: `_U=${COOKIE}` }
+  writeFileSync(join(dir, 'session-bing.json'), bing.save() as string)
+  t.match(named(await diagnose(t, sim, other), 'cookie')?.detail, /kept no newer ones/)
 })
 
 t.test('all is well with Copilot', async (t) => {

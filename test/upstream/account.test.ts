@@ -175,3 +175,23 @@ t.test('replacement', async (t) => {
   t.equal(account.replace('_U=three'), true)
   t.strictSame([account.generation, told], [3, 2])
 })
+
+t.test('what was kept', async (t) => {
+  const before = createAccount([BING, LOCAL])
+  before.replace(SECRET)
+  before.keep(BING, [
+    '_U=rotated; Domain=.bing.com; Path=/; Expires=Fri, 01 Jan 2100 00:00:00 GMT',
+    'MUID=ab; Domain=.bing.com; Path=/'
+  ])
+  const text = before.save() ?? ''
+  const restored = (saved: string, imported = SECRET) => {
+    const account = createAccount([BING, LOCAL])
+    account.replace(imported)
+    return [account.restore(saved), account.cookieHeader(BING)]
+  }
+  t.strictSame(restored(text), [true, '_U=rotated; MUID=ab'])
+  t.strictSame(restored(text, 'another'), [false, '_U=another'], 'of another import')
+  const expired = text.replace(/"expires":"[^"]+"/g, '"expires":"2020-01-01T00:00:00.000Z"')
+  t.not(expired, text)
+  t.strictSame(restored(expired), [false, `_U=${SECRET}`], 'a session that ended while nobody looked')
+})

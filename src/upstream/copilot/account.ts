@@ -1,5 +1,6 @@
 import { Cookie } from 'tough-cookie'
 import { type Account, createAccount } from '../account.ts'
+import { cookieNamed } from '../cookie-header.ts'
 import { ANONYMOUS_COOKIE, KEPT_COOKIE } from './constants.ts'
 import { isObject } from './json.ts'
 
@@ -15,7 +16,8 @@ export interface CopilotAccount extends Account {
   /** What goes with the socket; absent: cookies only. */
   token(): string | undefined
   /**
-   * Replaces the token. It counts as a replacement of the account (`generation`, `onReplaced`).
+   * Replaces the token. It counts as a replacement of the account (`generation`, `onReplaced`): without an import, the
+   * cookies of the token before are forgotten.
    * @param text see `parseToken`; blank text changes nothing, since a file that is just being rewritten is empty for a moment
    * @param options.anew whether the same token again counts as a new one
    * @returns whether anything changed
@@ -39,10 +41,7 @@ export function createCopilotAccount(baseUrl: string): CopilotAccount {
   let tokens = 0
 
   /** Copilot has given an anonymous visitor a session. */
-  function isVisitor(): boolean {
-    const pairs = cookies.cookieHeader(baseUrl)?.split('; ') ?? []
-    return pairs.some((pair) => pair.startsWith(`${ANONYMOUS_COOKIE}=`))
-  }
+  const isVisitor = () => cookieNamed(cookies.cookieHeader(baseUrl), ANONYMOUS_COOKIE) !== undefined
 
   return {
     get configured() {
@@ -78,6 +77,7 @@ export function createCopilotAccount(baseUrl: string): CopilotAccount {
       const next = parseToken(text)
       if (next === token && !anew) return false
       token = next
+      cookies.bind(next)
       tokens += 1
       for (const listener of listeners) listener()
       return true

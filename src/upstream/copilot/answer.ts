@@ -6,6 +6,8 @@ import {
   MAX_ANSWER_CHARS,
   MAX_PARTS,
   MAX_PICTURES,
+  MAX_PREVIEW_CHARS,
+  MAX_PREVIEWS_CHARS,
   MAX_SOURCES,
   SHOWN_CODE
 } from './constants.ts'
@@ -61,6 +63,10 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
   const stream = createTextStream(onText)
   const parts = new Map<string, Part>()
   const sources = new Map<string, Source>()
+  /** Part that the answer's text ends with. */
+  let lastText: string | undefined
+  /** Characters of the answer's text. */
+  let length = 0
   let suggestions: string[] | undefined
   let isTaken = false
   let isDone = false
@@ -69,14 +75,20 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
     const key = `text ${keyOf(event)}`
     const part = parts.get(key)
     const before = part !== undefined && 'text' in part ? part.text : ''
-    parts.set(key, { text: isNew ? textOf(event.text) : before + textOf(event.text) })
-    const text = shownText()
-    // Each event looks at all of them again, so that a flood would cost more than the memory.
-    if (parts.size > MAX_PARTS || text.length > MAX_ANSWER_CHARS) {
-      const cause = new Error(`an answer of ${parts.size} parts and ${text.length} characters`)
+    const given = textOf(event.text)
+    if (part === undefined) lastText = key
+    parts.set(key, { text: isNew ? given : before + given })
+    // Most events go on where the last one stopped. They must not cost more the longer the answer is.
+    const isContinued = !isNew && key === lastText && before !== ''
+    const whole = isContinued ? undefined : wholeText()
+    length = whole?.length ?? length + given.length
+    // The others look at all of the parts again, so that a flood would cost more than the memory.
+    if (parts.size > MAX_PARTS || length > MAX_ANSWER_CHARS) {
+      const cause = new Error(`an answer of ${parts.size} parts and ${length} characters`)
       throw new UpstreamError('T11', { cause })
     }
-    stream.show(text)
+    if (whole === undefined) stream.append(given)
+    else stream.show(whole)
   }
 
   /** A picture and its previews have one part. @returns nothing when there are more pictures than any answer has */
@@ -94,9 +106,17 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
     const drawn = picture(event)
     if (drawn === undefined) return
     drawn.prompt = textOf(event.prompt) || drawn.prompt
-    if (event.event === 'partialImageGenerated')
-      drawn.preview = textOf(event.content).replace(/^data:[^,]*,/, '') || drawn.preview
+    if (event.event === 'partialImageGenerated') takePreview(drawn, textOf(event.content))
     if (event.event === 'imageGenerated') drawn.url = address(event.url, baseUrl) ?? drawn.url
+  }
+
+  /** The last preview counts. One that is too large is left out, and an earlier one stays. */
+  function takePreview(drawn: Picture, content: string): void {
+    const preview = content.replace(/^data:[^,]*,/, '')
+    const kept = pictures().reduce((sum, { preview }) => sum + (preview?.length ?? 0), 0)
+    const chars = kept - (drawn.preview?.length ?? 0) + preview.length
+    if (preview === '' || preview.length > MAX_PREVIEW_CHARS || chars > MAX_PREVIEWS_CHARS) return
+    drawn.preview = preview
   }
 
   function takeCitation(event: CopilotEvent): void {

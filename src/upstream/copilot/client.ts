@@ -5,10 +5,12 @@ import type WebSocket from 'ws'
 import { type Clock, systemClock } from '../../clock.ts'
 import { deadline } from '../../jobs/deadline.ts'
 import type { Answer, AskOptions, ChatClient, Question, UpstreamConversation } from '../chat-client.ts'
+import { cookieNamed } from '../cookie-header.ts'
 import { UpstreamError } from '../failures.ts'
 import type { ProxySettings, UpstreamHttp } from '../http.ts'
 import { proxyFor } from '../proxy.ts'
 import { withRetries } from '../retry.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import type { CopilotAccount } from './account.ts'
 import { createAnswerReducer } from './answer.ts'
 import {
@@ -73,12 +75,12 @@ export function createCopilotClient(settings: CopilotClientSettings): ChatClient
    * Fetches the site's start page where Cloudflare's cookie is missing, as a browser does before anything else. Once for
    * all who wait for it. The start call tells what is wrong, so a failure here is none.
    */
-  async function visited(): Promise<void> {
+  async function visited(signal: AbortSignal): Promise<void> {
     const now = clock.now()
     const isRecent = visit.generation === account.generation && now - visit.at < VISIT_EVERY_MS
-    if (!isRecent && !hasCookie(VISIT_COOKIE))
+    if (!isRecent && cookieNamed(account.cookieHeader(baseUrl), VISIT_COOKIE) === undefined)
       visit = { generation: account.generation, at: now, ended: fetchStartPage() }
-    await visit.ended
+    await unlessAborted(visit.ended, signal)
   }
 
   async function fetchStartPage(): Promise<void> {
@@ -92,18 +94,8 @@ export function createCopilotClient(settings: CopilotClientSettings): ChatClient
     }
   }
 
-  function hasCookie(name: string): boolean {
-    return (
-      account
-        .cookieHeader(baseUrl)
-        ?.split('; ')
-        .some((pair) => pair.startsWith(`${name}=`)) ?? false
-    )
-  }
-
   async function open(signal: AbortSignal): Promise<CopilotConversation> {
-    await visited()
-    signal.throwIfAborted()
+    await visited(signal)
     return startConversation({
       http,
       baseUrl,

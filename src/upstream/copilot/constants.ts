@@ -116,6 +116,9 @@ export const MAX_EVENT_CHARS = 48 * 1024 * 1024
 export const RECORD_SEPARATOR = '\u001e'
 /** Pictures of one answer that are kept; four are drawn at most. */
 export const MAX_PICTURES = 8
+/** Characters of base64 of one preview that is kept, and of all previews of one answer: 6 MB and 18 MB of picture. */
+export const MAX_PREVIEW_CHARS = 8 * 1024 * 1024
+export const MAX_PREVIEWS_CHARS = 24 * 1024 * 1024
 
 /** Parts of one answer, the characters of its text, and its sources; a few parts of a few thousand characters have been seen. */
 export const MAX_PARTS = 256

@@ -5,6 +5,7 @@ import type { UpstreamHttp, UpstreamResponse } from '../http.ts'
 import { ownUrl } from '../media/own-url.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
 import { withRetries } from '../retry.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { CREATE_PATH, PAGE_HEADERS, SETTINGS_COOKIE, settingsCookie } from './constants.ts'
 import { readLandingPage } from './page.ts'
 
@@ -178,18 +179,4 @@ export function createCreatorSession({
 export function pageHeaders(bingUrl: string, referer: string = CREATE_PATH): Record<string, string> {
   const base = bingUrl.replace(/\/+$/, '')
   return { ...PAGE_HEADERS, origin: new URL(base).origin, referer: `${base}${referer}` }
-}
-
-/** Waits for what others may go on waiting for. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let leave = () => {}
-  const left = new Promise<never>((_, reject) => {
-    leave = () => reject(signal.reason)
-    signal.addEventListener('abort', leave, { once: true })
-  })
-  try {
-    return await Promise.race([promise, left])
-  } finally {
-    signal.removeEventListener('abort', leave)
-  }
 }

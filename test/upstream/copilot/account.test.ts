@@ -50,6 +50,30 @@ t.test('cookies that Copilot sets', async (t) => {
   }
 })
 
+t.test('cookies of another token', async (t) => {
+  const anonymous = ['__Host-copilot-anon=visitor; path=/; Secure; HttpOnly']
+  const account = createCopilotAccount(SITE)
+  account.keep(SITE, anonymous)
+  account.replaceToken('one')
+  t.equal(account.cookieHeader(SITE), undefined, 'a visitor who signs in is another one')
+  account.keep(SITE, anonymous)
+  const kept = account.save() ?? ''
+  t.notOk(account.replaceToken('one'))
+  t.equal(account.cookieHeader(SITE), '__Host-copilot-anon=visitor', 'the same token changes nothing')
+  account.replaceToken('two')
+  t.equal(account.cookieHeader(SITE), undefined)
+  t.notOk(account.restore(kept), 'nor after a restart')
+  account.replaceToken('one')
+  t.ok(account.restore(kept))
+  t.equal(account.cookieHeader(SITE), '__Host-copilot-anon=visitor')
+  t.notMatch(kept, /"one"/)
+
+  account.replace('_C_Auth=abc')
+  account.keep(SITE, ['__cf_bm=bot; path=/'])
+  account.replaceToken('two')
+  t.equal(account.cookieHeader(SITE), '_C_Auth=abc; __cf_bm=bot', 'what was imported stays')
+})
+
 t.test('tokens', async (t) => {
   const account = createCopilotAccount(SITE)
   let replaced = 0

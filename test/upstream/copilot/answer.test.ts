@@ -115,6 +115,30 @@ t.test('text', async (t) => {
       message: 'a😀b',
       kinds: 'delta delta'
     },
+    {
+      name: 'half a character, and another part behind it',
+      events: [append('a'), append('\ud83d'), append('\ude00b'), append('c', 'p2')],
+      message: 'a😀b\n\nc',
+      kinds: 'delta delta delta'
+    },
+    {
+      name: 'half a character that is replaced',
+      events: [append('a'), append('b\ud83d'), replace('abc'), append('d')],
+      message: 'abcd',
+      kinds: 'delta delta delta delta'
+    },
+    {
+      name: 'a part behind a picture',
+      events: [append('One'), { event: 'generatingImage', partId: 'g1' }, append(' two')],
+      message: 'One two',
+      kinds: 'delta delta'
+    },
+    {
+      name: 'a part that begins empty',
+      events: [append('One'), append('', 'p2'), append('Two', 'p2'), append('!', 'p2'), append('.')],
+      message: 'One.\n\nTwo!',
+      kinds: 'delta delta delta replace'
+    },
     { name: 'half a character at the end', events: [append('a\ud83d')], message: 'a' },
     {
       name: 'reasoning is none of it',
@@ -134,6 +158,29 @@ t.test('text', async (t) => {
     for (const { text } of changes) t.notMatch(text, /\p{Surrogate}/u, `${name}: cut between characters`)
     if (kinds !== undefined) t.equal(changes.map(({ kind }) => kind).join(' '), kinds, name)
   }
+})
+
+t.test('an answer in very many pieces', async (t) => {
+  const pieces = Array.from({ length: 60_000 }, (_, n) => `${n === 0 ? '' : '\ude00'} ${n % 10} é, \ud83d`)
+  const began = process.cpuUsage()
+  const { reducer, changes } = reduce([...pieces.map((text) => append(text)), done])
+  const { user, system } = process.cpuUsage(began)
+  const whole = pieces.join('').slice(0, -1)
+  t.ok(reducer.finish().message === whole, 'nothing is missing')
+  t.ok(shown(changes) === whole, 'nor was it for the reader')
+  // Tenths of a second; minutes where each piece looks at all before it.
+  t.ok(user + system < 10_000_000, `${user + system} µs of CPU`)
+})
+
+t.test('no longer than an answer can be', async (t) => {
+  const piece = 'x'.repeat(1024)
+  const most = Array.from({ length: 1024 }, () => append(piece))
+  t.equal(reduce([...most, done]).reducer.finish().message.length, 1024 * 1024)
+  t.throws(() => reduce([...most, append('x')]), { row: 'T11' } as object as Error)
+  t.throws(() => reduce([...most, append('x', 'p2')]), { row: 'T11' } as object as Error, 'in another part')
+  const parts = Array.from({ length: 257 }, (_, n) => append('x', `p${n}`))
+  t.equal(reduce([...parts.slice(1), done]).reducer.finish().message.length, 256 * 3 - 2)
+  t.throws(() => reduce(parts), { row: 'T11' } as object as Error, 'more parts')
 })
 
 t.test('how far a turn has come', async (t) => {
@@ -246,6 +293,20 @@ t.test('pictures', async (t) => {
   t.equal(broken.notice, 'answer_truncated', 'without done')
   const many = reduce([...Array.from({ length: 50 }, (_, n) => preview(`g${n}`, 'QQ==')), done]).reducer
   t.equal(many.finish().pictures.length, 8, 'no more than any answer has')
+
+  const MIB = 1024 * 1024
+  const sizes = (events: Event[]) =>
+    reduce([append('Here.'), ...events, done])
+      .reducer.finish()
+      .pictures.map(({ preview }) => (preview?.length ?? 0) / MIB)
+  const large = 'QUJD'.repeat(2 * MIB)
+  t.strictSame(sizes([preview('g1', 'Q'.repeat(MIB)), preview('g1', `${large}Q`)]), [1], 'too large')
+  t.strictSame(sizes([1, 2, 3, 4].map((n) => preview(`g${n}`, large))), [8, 8, 8], 'too large together')
+  t.strictSame(
+    sizes([1, 1, 1, 1, 2].map((n) => preview(`g${n}`, large))),
+    [8, 8],
+    'one takes the place of another'
+  )
 })
 
 t.test('what ends a turn', async (t) => {

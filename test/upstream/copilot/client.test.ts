@@ -2,7 +2,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Behaviours } from '../../../src/simulator/index.ts'
+import { type Clock, systemClock } from '../../../src/clock.ts'
+import type { Behaviours, Simulator } from '../../../src/simulator/index.ts'
+import { createCopilotClient } from '../../../src/upstream/copilot/client.ts'
 import {
   COPILOT_COOKIE,
   COPILOT_TOKEN,
@@ -148,6 +150,30 @@ t.test('starts', async (t) => {
   sim.set('copilot.home', { refusal: 'overloaded' })
   sim.set('copilot.start', {})
   t.strictSame(sim.violations, [])
+})
+
+t.test('who leaves does not wait for the start page', async (t) => {
+  const { app, sim } = await started(t)
+  const { copilot } = app.upstream
+  if (copilot === undefined) throw new Error('no Copilot')
+  sim.set('copilot.home', { stall: 'before' })
+  const clock: Clock = { ...systemClock, timer: () => () => {} }
+  const client = createCopilotClient({
+    baseUrl: sim.copilotUrl,
+    account: copilot.account,
+    http: copilot.http,
+    clock
+  })
+  const first = new AbortController()
+  const second = new AbortController()
+  const created = [client.create(first.signal), client.create(second.signal)] as const
+  await until(() => sim.counts['copilot.home'] === 1)
+  first.abort(new Error('the first has left'))
+  await t.rejects(created[0], { message: 'the first has left' })
+  second.abort(new Error('the second has left'))
+  await t.rejects(created[1], { message: 'the second has left' })
+  t.equal(sim.counts['copilot.start'] ?? 0, 0)
+  await client.close()
 })
 
 t.test('however it comes over the wire', async (t) => {
@@ -364,6 +390,33 @@ t.test('pictures are copied, and found again', async (t) => {
   t.equal((await remove(`/conversations/${identity.conversationId}`, OWNER)).status, 204)
   t.equal((await fetched(copied.url)).status, 404, 'copies go with their conversation')
   t.strictSame(sim.violations, [])
+})
+
+t.test('pictures have the time that is left for the answer', async (t) => {
+  const waits: number[] = []
+  let sim: Simulator | undefined
+  const clock: Clock = {
+    ...systemClock,
+    timer(ms, callback) {
+      const isAnswered = (sim?.counts['copilot.completed'] ?? 0) > 0
+      if (isAnswered) waits.push(ms)
+      return systemClock.timer(isAnswered ? ms / 50 : ms, callback)
+    }
+  }
+  const gateway = await started(t, { clock, config: { CHAT_TIMEOUT_MS: 14_000 } })
+  sim = gateway.sim
+  const identity = await gateway.conversation()
+  sim.set('copilot.turn', { plain: true })
+  sim.set('copilot.picture', { stall: 'before' })
+  const { status, json } = await gateway.post('/chatgpt', { ...identity, prompt: 'Draw a fox' })
+  t.equal(status, 200)
+  t.match(json.attachments, [{ preview: true, contentType: 'image/jpeg' }])
+  t.equal(gateway.sim.counts['copilot.picture'], 1, 'it was tried')
+  t.ok(
+    waits.some((ms) => ms > 5000 && ms < 14_000),
+    'what is left'
+  )
+  t.notOk(waits.includes(15_000), 'and no more')
 })
 
 t.test('no more turns a minute than the account bears', async (t) => {

@@ -570,6 +570,7 @@ t.test('a search turn', async (t) => {
   const { answer, changes } = play(readFixture('search-turn.jsonl'))
   t.strictSame(answer, {
     message: 'The tower in the harbour is 42 m high[^1^]. 灯台 👩🏽‍🔬',
+    pictures: [],
     sources: [{ title: 'Harbour tower', url: 'https://harbour.example/tower' }],
     suggestions: ['Who built it?', 'May I climb it? 🧗'],
     turns: { used: 1, max: 30 },
