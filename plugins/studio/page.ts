@@ -5,6 +5,9 @@ import { taskCard } from './recent.ts'
 import { SCRIPT } from './script.ts'
 import { STYLE } from './style.ts'
 
+/** Whole: the end of a script within a template has a meaning of its own to some compilers. */
+const SCRIPT_ELEMENT = new Markup(`<script>${SCRIPT}</script>`)
+
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><defs><linearGradient id="g" x1="0" y1="0" x2="1" y2="1"><stop stop-color="#0ea5a4"/><stop offset="1" stop-color="#2563eb"/></linearGradient></defs><rect width="32" height="32" rx="9" fill="url(#g)"/><path d="M8 24V14a8 8 0 0 1 16 0v10" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round"/><circle cx="16" cy="20" r="3" fill="#fff"/></svg>`
 const FAVICON = `data:image/svg+xml,${encodeURIComponent(ICON)}`
 
@@ -52,7 +55,7 @@ export function studioPage({ recent, nextCursor, anonymous, keysOnly }: StudioPa
 <title>Studio · bing-gateway</title>
 <link rel="icon" href="${FAVICON}">
 <style>${new Markup(STYLE)}</style>
-<script>${new Markup(SCRIPT)}</script>
+${SCRIPT_ELEMENT}
 </head>
 <body data-auth="${keysOnly ? 'key' : 'whitelist'}" data-anonymous="${String(anonymous)}">
 <a class="skip" href="#main">Skip to the content</a>

@@ -43,12 +43,9 @@ t.test('/health tells how each upstream stands', async (t) => {
     await ask()
     const seen = await one('sydney')
     t.equal(seen.state, state)
-    if (state !== 'ok')
-      t.strictSame(
-        [...new Set((await upstreams()).map((upstream) => `${upstream.state} ${upstream.action}`))],
-        [`${state} ${action && seen.action}`],
-        'the whole account waits'
-      )
+    const others = new Set((await upstreams()).slice(1).map((upstream) => upstream.state))
+    // A cookie that the hub alone does not like may be a hiccup.
+    t.strictSame([...others], [state === 'challenged' ? state : 'ok'], 'whether the whole account waits')
     newCookie()
     if (action === undefined) t.notOk('action' in seen)
     else t.match(seen.action, action)

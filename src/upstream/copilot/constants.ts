@@ -122,7 +122,7 @@ export const MAX_PREVIEWS_CHARS = 24 * 1024 * 1024
 
 /** Parts of one answer, the characters of its text, and its sources; a few parts of a few thousand characters have been seen. */
 export const MAX_PARTS = 256
-export const MAX_ANSWER_CHARS = 1024 * 1024
+export const MAX_ANSWER_CHARS = 2 * 1024 * 1024
 export const MAX_SOURCES = 200
 
 /** Rows of the error codes, in `error` and `chatMessageError` alike. Any other code is row P14. Section 7. */

@@ -78,7 +78,7 @@ export const RECORD_TYPE = {
 export const MAX_RECORD_CHARS = 16 * 1024 * 1024
 /** Messages of one answer, and their characters together; two messages, and a few thousand characters, have been seen. */
 export const MAX_MESSAGES = 64
-export const MAX_ANSWER_CHARS = 1024 * 1024
+export const MAX_ANSWER_CHARS = 2 * 1024 * 1024
 
 /** Milliseconds between the client's own pings. Section 3, seen 2023. */
 export const PING_INTERVAL_MS = 15_000
