@@ -210,7 +210,9 @@ t.test('failures say what happened, with code and request id', async (t) => {
   await page.getByRole('button', { name: 'Create video' }).click()
   await page.locator('#video-result .error').waitFor()
 
+  // Whoever finds out first waits for a new cookie; from then on it is told at once.
   gateway.sim.cookies.expire(COOKIE)
+  t.equal((await gateway.post('/create/image', { query: 'a boat' })).status, 401)
   await page.getByLabel('What should be in the picture?').fill('a boat')
   await page.getByRole('button', { name: 'Create images' }).click()
   await page.locator('#image-result .error', { hasText: 'cookie_expired' }).waitFor()
