@@ -80,7 +80,7 @@ export function imageCell(row: CreationRow): PlayedOn<FailureRig> {
     rig.freshSession()
     behave(rig.sim)
     const answer = await rig.image(body)
-    if ('status' in want) checkAnswer(t, row.row, answer, told(want))
+    if ('status' in want) checkAnswer(t, row.row, answer, want)
     else t.strictSame([answer.status, answer.json.data?.images?.length], [200, want.pictures])
     if (says !== undefined) t.match(answer.json.error.message, says)
     const asked = rig.seen()
@@ -90,14 +90,6 @@ export function imageCell(row: CreationRow): PlayedOn<FailureRig> {
   })
 }
 
-/** Where a person must act, it may be the open circuit that tells the caller: a moment later, with that much less to wait. */
-function told(want: Want): Want {
-  const { retryAfter } = want
-  return isForAPerson(want) && typeof retryAfter === 'number'
-    ? { ...want, retryAfter: [retryAfter - 100, retryAfter] }
-    : want
-}
-
 /** `POST /create/video` that is refused. */
 export function refusedVideoCell(row: CreationRow & { want: Want }): PlayedOn<FailureRig> {
   return cell(row, 'video submit', async (t, rig): Promise<Outcome> => {
@@ -105,7 +97,7 @@ export function refusedVideoCell(row: CreationRow & { want: Want }): PlayedOn<Fa
     rig.freshSession()
     behave(rig.sim)
     const answer = await rig.video(body)
-    checkAnswer(t, row.row, answer, told(want))
+    checkAnswer(t, row.row, answer, want)
     const asked = rig.seen()
     t.strictSame(asked, { ...NOTHING, bootstraps: 1, ...seen }, 'requests')
     const [task] = await rig.app.store.tasks.list('', { limit: 1 })
