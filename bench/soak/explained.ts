@@ -25,6 +25,8 @@ const ANYBODY = new Set([
     'outcome_unknown'
   ],
   ...['cookie_expired', 'captcha_required', 'challenge_required', 'turn_in_progress'],
+  // Row W9: from a long conversation, a hub that closes before it answers means that the context is too long.
+  'context_too_long',
   ...[
     'session_expired',
     'token_invalid',
