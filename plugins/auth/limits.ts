@@ -36,7 +36,7 @@ export function createLimits({ limitOf, defaults, db, clock, rejections }: Limit
       taken.set(caller, usage)
       if (usage.taken) return usage.windowEnds
       rejections.inc({ kind: thing })
-      throw quotaExceeded(caller, thing, limit, usage.windowEnds - now)
+      throw quotaExceeded(caller, thing, limit, secondsLeft(limit, usage.windowEnds, now))
     },
 
     /** Gives one back that was taken for nothing. @param windowEnds as `take` returned it */
@@ -59,10 +59,9 @@ export function createLimits({ limitOf, defaults, db, clock, rejections }: Limit
       const now = clock.now()
       const { used, windowEnds } = known ?? (await peekLimit(db, { owner: caller.userId, thing, limit, now }))
       const left = Math.max(0, limit.count - used)
-      const seconds = Math.max(0, Math.ceil((windowEnds - now) / 1000))
       return {
         'ratelimit-policy': `"${thing}";q=${limit.count};w=${limit.seconds}`,
-        ratelimit: `"${thing}";r=${left};t=${seconds}`
+        ratelimit: `"${thing}";r=${left};t=${secondsLeft(limit, windowEnds, now)}`
       }
     }
   }
@@ -72,16 +71,22 @@ export type LimitService = ReturnType<typeof createLimits>
 
 const WINDOWS: Record<number, string> = { 1: 'a second', 60: 'a minute', 3600: 'an hour', 86400: 'a day' }
 
+/** A window may have been begun by a gateway, or in a request, whose clock is ahead; it still lasts no longer than the limit says. */
+function secondsLeft({ seconds }: Limit, windowEnds: number, now: number): number {
+  return Math.min(seconds, Math.max(0, Math.ceil((windowEnds - now) / 1000)))
+}
+
+/** @param left seconds until the window ends */
 function quotaExceeded(
   { userId }: Caller,
   thing: LimitedThing,
   { count, seconds }: Limit,
-  leftMs: number
+  left: number
 ): GatewayError {
   const what = count === 1 ? thing.slice(0, -1) : thing
   const limit = `${count} ${what} ${WINDOWS[seconds] ?? `in ${seconds} s`}`
   const whose = userId === '' ? 'The limit of callers without a name' : 'Your limit'
-  const retryAfter = Math.max(1, Math.ceil(leftMs / 1000))
+  const retryAfter = Math.max(1, left)
   return new GatewayError(
     'rate_limit_error',
     count === 0

@@ -71,6 +71,21 @@ t.test('a limit is told on every answer, and enforced', async (t) => {
   t.strictSame(limitOf(await image(gateway, as('alice'))), '"images";r=1;t=86400', 'a new window')
 })
 
+t.test('nobody is told to wait longer than a window lasts', async (t) => {
+  const { clock, move } = movableClock()
+  const gateway = await startGateway(t, { clock, whitelist: 'alice images=1/h conversations=1/m\n' })
+  const first = await image(gateway, as('alice'))
+  t.strictSame([first.status, limitOf(first)], [202, '"images";r=0;t=3600'])
+  // The window was begun by a gateway, or by a request, whose clock was ahead of this one's.
+  move(-20_000)
+  const over = await image(gateway, as('alice'))
+  t.strictSame(
+    [over.status, over.headers['retry-after'], limitOf(over)],
+    [429, '3600', '"images";r=0;t=3600']
+  )
+  t.match(over.json.error.message, /possible in 3600 s/)
+})
+
 t.test('whose limit it is', async (t) => {
   const gateway = await startGateway(t, {
     whitelist: 'alice images=7/h\nbob videos=0/d\n',
