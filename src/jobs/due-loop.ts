@@ -3,7 +3,7 @@ import type { BaseLogger } from 'pino'
 import type { Clock } from '../clock.ts'
 
 /** Something may have been put into the store by another gateway; so the loop looks at least this often. */
-const LONGEST_TIMER_MS = 60_000
+export const LONGEST_TIMER_MS = 60_000
 /** Pause after a look at the store that failed; nothing is lost by looking again. */
 const LOOP_PAUSE_MS = 1000
 /** Pause of one piece of work that failed because of a defect or of the store (disk full, locked, away). */

@@ -105,7 +105,10 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
       log.warn({ taskId: task.id, err: error }, 'task paused until there is a new cookie')
       // Cookies that came while this look was under way woke nobody yet.
       const isOld = account.generation !== generation
-      const patch = { dueAt: isOld ? now() : now() + PAUSED_RECHECK_MS, error: toTaskError(error) }
+      // And what keeps this gateway from looking, its address or a cookie of its own, may not concern another one.
+      const isForOthers = task.state !== 'paused' && context.upstream.refusal(task.kind) !== undefined
+      const dueAt = isOld || isForOthers ? now() : now() + PAUSED_RECHECK_MS
+      const patch = { dueAt, error: toTaskError(error) }
       if (task.state === 'paused') await store.update(task.id, worker, patch)
       else await context.move(task, 'paused', patch, { worker })
       return

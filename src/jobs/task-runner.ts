@@ -4,7 +4,7 @@ import { followSignals } from '../follow-signals.ts'
 import { type Changes, waitForRow } from '../store/changes.ts'
 import type { Task, TaskKind } from '../store/task-store.ts'
 import { UpstreamError } from '../upstream/failures.ts'
-import { createDueLoop } from './due-loop.ts'
+import { createDueLoop, LONGEST_TIMER_MS } from './due-loop.ts'
 import { createTaskContext, type TaskSettings } from './task-context.ts'
 import { notSubmitted, timeout } from './task-errors.ts'
 import { lookAtTask } from './task-look.ts'
@@ -15,6 +15,8 @@ import { submitTask } from './task-submit.ts'
 const LOOKS_AT_ONCE = 32
 /** Tasks that are claimed, or ended for being late, in one statement. */
 const BATCH = 100
+/** A paused task that this gateway can't look at is left to others for so long: each of them has looked at the store by then. */
+const LEFT_TO_OTHERS_MS = LONGEST_TIMER_MS + 5000
 const KINDS = ['image', 'video'] as const satisfies TaskKind[]
 
 export interface TaskRunnerSettings extends TaskSettings {
@@ -70,6 +72,8 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   setMaxListeners(0, submitStop.signal)
   let stopListening = () => {}
 
+  const refusedKinds = () => KINDS.filter((kind) => upstream.refusal(kind) !== undefined)
+
   /** Aborts as soon as the task has ended otherwise: cancelled by its owner, through whichever gateway. */
   function endOf(task: Task): { signal: AbortSignal; clear: () => void } {
     const end = new AbortController()
@@ -121,7 +125,9 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   async function lookAtDue(): Promise<void> {
     const places = LOOKS_AT_ONCE - (loop.busy.size - submits.size)
     if (places <= 0) return
-    for (const task of await store.claimDue(worker, clock.now(), places))
+    const now = clock.now()
+    const others = { kinds: refusedKinds(), dueBefore: now - LEFT_TO_OTHERS_MS }
+    for (const task of await store.claimDue(worker, now, places, others))
       loop.work(task.id, () => around(task, 'look', () => look(task)))
   }
 
@@ -181,7 +187,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       let isRefused = false
       upstream.onChange(() => {
         const wasRefused = isRefused
-        isRefused = KINDS.some((kind) => upstream.refusal(kind) !== undefined)
+        isRefused = refusedKinds().length > 0
         if (loop.closed) return
         if (wasRefused && !isRefused) wake()
         else loop.kick()

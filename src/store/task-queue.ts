@@ -74,8 +74,17 @@ export function createTaskQueue({ db, changes, engine }: Store) {
   }
 
   return {
-    /** Claims tasks to look at, the longest due first. */
-    async claimDue(worker: string, now: number, limit: number): Promise<Task[]> {
+    /**
+     * Claims tasks to look at, the longest due first.
+     * @param others what this worker can't look at itself: paused tasks of these kinds are left to other workers, until
+     *   they have been due since `dueBefore` or their time is over
+     */
+    async claimDue(
+      worker: string,
+      now: number,
+      limit: number,
+      others: { kinds: readonly TaskKind[]; dueBefore: number } = { kinds: [], dueBefore: now }
+    ): Promise<Task[]> {
       // PostgreSQL may run a subquery once for each row, with `skip locked` giving other rows each time, and so more than
       // the limit; what is materialized runs once.
       const rows = await db
@@ -88,6 +97,16 @@ export function createTaskQueue({ db, changes, engine }: Store) {
               .where(LOOKED_AT)
               .where(UNCLAIMED)
               .where('due_at', '<=', now)
+              .$if(others.kinds.length > 0, (query) =>
+                query.where((eb) =>
+                  eb.or([
+                    eb('state', '!=', 'paused'),
+                    eb('kind', 'not in', others.kinds),
+                    eb('due_at', '<=', others.dueBefore),
+                    eb('deadline_at', '<=', now)
+                  ])
+                )
+              )
               .orderBy('due_at')
               .limit(limit)
               .$if(engine === 'postgres', (query) => query.forUpdate().skipLocked())

@@ -4,7 +4,7 @@
  */
 import t from 'tap'
 import { CHALLENGE, COOKIE_EXPIRED, checkAnswer, TROUBLE } from '../support/failure-table.ts'
-import { COOKIE, type Gateway } from '../support/gateway.ts'
+import { COOKIE, type Gateway, startGateway } from '../support/gateway.ts'
 import { handClock } from '../support/hand-clock.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type SessionRig, sessionRig, until } from '../support/session-rig.ts'
@@ -302,6 +302,28 @@ t.test('pictures asked for in a pause rest, unless somebody waits for them', asy
   for (const id of [met, rests]) t.match(await rig.ended(id), { status: 'completed' })
   t.match(await rig.ended(await later('afterwards')), { status: 'completed' })
   t.equal(received(rig, 'refused'), 1, 'a place is not had by another cookie')
+})
+
+t.test('what one gateway can no longer look at, another one does', async (t) => {
+  const DATABASE_URL = await (await startPostgres(t)).database()
+  const config = { DATABASE_URL, CHAT_UPSTREAM: 'sydney', POLL_INTERVAL_MS: 500 } as const
+  const a = await sessionRig(t, { speed: 30, config })
+  const { sim } = a
+  sim.set('videoPoll', { neverReady: true })
+  const ids: string[] = []
+  for (const prompt of ['one', 'two', 'three']) ids.push((await a.video(prompt)).json.data.taskId)
+  sim.cookies.accept('of-the-other-gateway')
+  const b = await startGateway(t, {
+    sim,
+    speed: 30,
+    config: { ...config, BING_COOKIE_U: 'of-the-other-gateway' }
+  })
+  sim.cookies.expire(COOKIE)
+  // From now on the first gateway can only pause what it claims.
+  await until('it has paused some', () => (a.log().match(/task paused until/g) ?? []).length >= 3)
+  sim.set('videoPoll', {})
+  for (const id of ids) t.match(await b.ended(id), { status: 'completed', error: null })
+  t.equal(a.circuit('bing-account'), 'open', 'the first one still waits')
 })
 
 t.test('what one gateway can only hold, another one sends', async (t) => {
