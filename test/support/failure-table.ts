@@ -133,6 +133,8 @@ export const TEXT_ROWS: readonly [row: string, text: Behaviours['submit']['text'
 
 /** Part of every invented answer of the upstream; must never reach a caller. */
 export const SAID = 'The upstream says zebra-canary.'
+/** A page that stands in for one of the Creator's until a person has passed a check. */
+export const CHALLENGE_BODY = `<!doctype html><title>One more step</title><div class="authns"><p>Please continue in your browser.</p></div>`
 export const SAID_PAGE = `<!doctype html><title>${SAID}</title><p>${SAID}</p>`
 
 /** What the simulator was asked, by kind of request. */

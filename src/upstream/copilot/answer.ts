@@ -8,6 +8,8 @@ import {
   MAX_PICTURES,
   MAX_PREVIEW_CHARS,
   MAX_PREVIEWS_CHARS,
+  MAX_REREAD_CHARS,
+  MAX_SOURCE_CHARS,
   MAX_SOURCES,
   SHOWN_CODE
 } from './constants.ts'
@@ -53,6 +55,10 @@ type Part = { text: string } | Picture
 
 /** What stands between two texts. */
 const PARAGRAPH = '\n\n'
+/** Looking at a part again costs as much as looking at so many characters, however short the part is. */
+const PART_WEIGHT = 16
+/** Characters of an id that tell one part from another; theirs have about 20. */
+const ID_CHARS = 200
 
 /**
  * Text comes in parts, each with its own id, pictures among them. The answer's text is that of the text parts in order
@@ -67,6 +73,8 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
   let lastText: string | undefined
   /** Characters of the answer's text. */
   let length = 0
+  /** Characters that were looked at again, for events that change what stands before the end. */
+  let reread = 0
   let suggestions: string[] | undefined
   let isTaken = false
   let isDone = false
@@ -82,9 +90,10 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
     const isContinued = !isNew && key === lastText && before !== ''
     const whole = isContinued ? undefined : wholeText()
     length = whole?.length ?? length + given.length
-    // The others look at all of the parts again, so that a flood would cost more than the memory.
-    if (parts.size > MAX_PARTS || length > MAX_ANSWER_CHARS) {
-      const cause = new Error(`an answer of ${parts.size} parts and ${length} characters`)
+    // The others look at all of the parts again: a flood of them would keep the process busy without being large.
+    if (whole !== undefined) reread += whole.length + PART_WEIGHT * parts.size
+    if (parts.size > MAX_PARTS || length > MAX_ANSWER_CHARS || reread > MAX_REREAD_CHARS) {
+      const cause = new Error(`an answer of ${parts.size} parts, ${length} characters, ${reread} looked at again`)
       throw new UpstreamError('T11', { cause })
     }
     if (whole === undefined) stream.append(given)
@@ -121,8 +130,10 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
 
   function takeCitation(event: CopilotEvent): void {
     const url = address(event.url)
+    const title = textOf(event.title).trim()
     if (url === undefined || sources.has(url) || sources.size === MAX_SOURCES) return
-    sources.set(url, { url, title: textOf(event.title).trim() || new URL(url).hostname })
+    if (url.length + title.length > MAX_SOURCE_CHARS) return
+    sources.set(url, { url, title: title || new URL(url).hostname })
   }
 
   const pictures = () => [...parts.values()].filter((part) => 'preview' in part)
@@ -130,10 +141,12 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
   /** Parts are paragraphs; what they bring along to part them is enough. */
   function wholeText(): string {
     let text = ''
+    let isApart = true
     for (const part of parts.values()) {
       if ('preview' in part || part.text === '') continue
-      const isApart = text === '' || /\s/.test(text.at(-1) ?? '') || /^\s/.test(part.text)
-      text += isApart ? part.text : PARAGRAPH + part.text
+      text += isApart || /^\s/.test(part.text) ? part.text : PARAGRAPH + part.text
+      // Of the part, not of the text: to look into a text that is being put together copies all of it.
+      isApart = /\s/.test(part.text.at(-1) ?? '')
     }
     return text
   }
@@ -219,7 +232,7 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
 }
 
 function keyOf({ messageId, partId }: CopilotEvent): string {
-  return JSON.stringify([textOf(messageId), textOf(partId)])
+  return JSON.stringify([messageId, partId].map((id) => textOf(id).slice(0, ID_CHARS)))
 }
 
 /** Row P9. */

@@ -124,6 +124,13 @@ export const MAX_PREVIEWS_CHARS = 24 * 1024 * 1024
 export const MAX_PARTS = 256
 export const MAX_ANSWER_CHARS = 2 * 1024 * 1024
 export const MAX_SOURCES = 200
+/** Characters of the address and the title of one source that is kept. */
+export const MAX_SOURCE_CHARS = 16 * 1024
+/**
+ * Characters of text that are looked at again, all in all, for parts that begin, go on out of turn, or are replaced. An
+ * answer of 20,000 characters may be replaced 3,000 times.
+ */
+export const MAX_REREAD_CHARS = 64 * 1024 * 1024
 
 /** Rows of the error codes, in `error` and `chatMessageError` alike. Any other code is row P14. Section 7. */
 export const ERROR_ROWS: Readonly<Record<string, FailureId>> = {

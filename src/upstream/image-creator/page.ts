@@ -3,6 +3,7 @@ import { type FailureId, UpstreamError } from '../failures.ts'
 import { decodeEntities } from '../media/media-url.ts'
 import {
   ADDRESS_ATTRIBUTE,
+  CHALLENGE_MARKERS,
   CHALLENGE_PAGE,
   CREATE_PAGE,
   ERROR_PANELS,
@@ -28,6 +29,8 @@ export interface LandingPage {
   salt: string | undefined
   /** The page is Bing's apology for an outage. */
   outage: boolean
+  /** The page stands in the way until a person has passed a check. */
+  challenge: boolean
 }
 
 export function readLandingPage(html: string): LandingPage {
@@ -36,13 +39,24 @@ export function readLandingPage(html: string): LandingPage {
     signedIn,
     ig: cookieSafe(firstMatch(html, IG_PATTERNS)),
     salt: cookieSafe(SALT_PATTERN.exec(html)?.[1]),
-    outage: textRow(visibleText(parsePage(html))) === 'I15'
+    outage: textRow(visibleText(parsePage(html))) === 'I15',
+    challenge: !isFullPage(html) && (isChallenge(html) || CHALLENGE_PAGE.test(html))
   }
+}
+
+/** Whether an answer that is none of the Creator's own pages has a mark of a check or of a blocked cookie (row I17). */
+export function isChallenge(text: string): boolean {
+  return CHALLENGE_MARKERS.some((marker) => text.includes(marker))
 }
 
 /** Whether a page is what somebody sees who is not signed in. A page fragment is not. */
 export function isSignedOut(html: string): boolean {
   return SIGNED_OUT.test(html) && !SIGNED_IN.test(html)
+}
+
+/** As `isChallenge`, for an answer that may repeat the prompt. */
+export function isChallengeBeside(text: string, prompt: string): boolean {
+  return isChallenge(text) && !isChallenge(prompt)
 }
 
 /** Whether a page has the site's header, signed in or not. Error pages and answers to polls have none. */

@@ -18,6 +18,7 @@ import type { PollVerdict } from './look.ts'
 import {
   errorTextRow,
   hasRejectionMarker,
+  isChallengeBeside,
   isInDocument,
   isSignedOut,
   isVisible,
@@ -41,7 +42,7 @@ export function readImagePoll(body: string, context: ImagePollContext): PollVerd
   if (json !== undefined)
     return readMessage(json) ?? readG3(json, context) ?? { kind: 'pending', json: false }
   if (body.includes(STATUS_PAGE)) return { kind: 'pending', json: false }
-  if (isSignedOut(body)) return { kind: 'signed-out' }
+  if (isSignedOut(body) || isChallengeBeside(body, context.prompt)) return { kind: 'signed-out' }
   return readPage(parsePage(body), body, context)
 }
 

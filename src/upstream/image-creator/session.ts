@@ -26,7 +26,7 @@ export interface CreatorSession {
   readonly active: boolean
   /**
    * The open session, or a new one. Callers that come while one is being opened wait for the same one.
-   * @throws {UpstreamError} C1 | I1 | I15 | T1–T11 of docs/protocol/failures.md, or the signal's reason
+   * @throws {UpstreamError} C1 | I1 | I15 | I17 | T1–T11 of docs/protocol/failures.md, or the signal's reason
    */
   open(signal: AbortSignal): Promise<PageSession>
   /** A session younger than `stale`, which an answer has shown to be of no use. Throws as `open`. */
@@ -96,8 +96,9 @@ export function createCreatorSession({
     if (status === 403) throw new UpstreamError('T7')
     if (status !== 200) throw new UpstreamError('T11', { cause: new Error(`landing page: status ${status}`) })
     if (text.trim() === '') throw new UpstreamError('T10', { cause: new Error('landing page: empty') })
-    const { signedIn, ig, salt, outage } = readLandingPage(text)
+    const { signedIn, ig, salt, outage, challenge } = readLandingPage(text)
     if (outage) throw new UpstreamError('I15')
+    if (challenge) throw new UpstreamError('I17')
     if (!signedIn) return undefined
     if (generation === account.generation) {
       account.set(base, SETTINGS_COOKIE, settingsCookie(Math.floor(clock.now() / 1000), salt, ig))

@@ -7,7 +7,6 @@ import { ownUrl } from '../media/own-url.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
 import { withRetries } from '../retry.ts'
 import {
-  CHALLENGE_MARKERS,
   FORM_CONTENT_TYPE,
   ID_IN_PATH,
   ID_IN_RESULTS_PATH,
@@ -18,7 +17,7 @@ import {
   REFRESH,
   REFRESH_ADDRESS
 } from './constants.ts'
-import { addressesIn, errorTextRow, hasRejectionMarker, isStartPage, parsePage } from './page.ts'
+import { addressesIn, errorTextRow, hasRejectionMarker, isChallenge, isStartPage, parsePage } from './page.ts'
 import { type CreatorSession, type PageSession, pageHeaders } from './session.ts'
 
 /** What the calls of images and video need. */
@@ -134,7 +133,7 @@ export function readSubmitAnswer(response: UpstreamResponse, base: string, promp
   if (row !== undefined) return { kind: 'refused', row }
   const id = idInBody(text, prompt)
   if (id !== undefined) return { kind: 'accepted', upstreamId: id, resultUrl: undefined }
-  if (CHALLENGE_MARKERS.some((marker) => text.includes(marker))) return { kind: 'refused', row: 'I17' }
+  if (isChallenge(text)) return { kind: 'refused', row: 'I17' }
   return { kind: isStartPage(text) ? 'start-page' : 'unknown' }
 }
 

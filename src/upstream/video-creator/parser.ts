@@ -5,6 +5,7 @@ import type { PollVerdict } from '../image-creator/look.ts'
 import {
   errorTextRow,
   hasRejectionMarker,
+  isChallengeBeside,
   isFullPage,
   isSignedOut,
   parsePage,
@@ -54,7 +55,7 @@ function readJson(json: Record<string, unknown>, body: string, context: VideoPol
 function readPage(body: string, context: VideoPollContext): PollVerdict {
   const video = videoIn(body, [VIDEO_ATTRIBUTE], context)
   if (video !== undefined) return ready(video, context)
-  if (isSignedOut(body)) return { kind: 'signed-out' }
+  if (isSignedOut(body) || isChallengeBeside(body, context.prompt)) return { kind: 'signed-out' }
   const page = parsePage(body)
   const row = errorTextRow(page, { prompt: context.prompt }) ?? videoTextRow(page, context.prompt)
   return row === undefined

@@ -10,6 +10,7 @@ import {
   behave,
   behaveNext,
   CHALLENGE,
+  CHALLENGE_BODY,
   COOKIE_EXPIRED,
   checkAnswer,
   checkPeace,
@@ -88,6 +89,42 @@ const nobody = images('nobody is signed in', [
     want: COOKIE_EXPIRED,
     seen: { bootstraps: 2 },
     at: 'bootstraps'
+  }
+])
+
+const challenged = images('a check instead of a page', [
+  {
+    row: 'I17',
+    form: 'bootstrap',
+    behave: behave('bootstrap', { body: CHALLENGE_BODY }),
+    want: CHALLENGE,
+    seen: { bootstraps: 1 },
+    at: 'bootstraps'
+  },
+  {
+    row: 'I17',
+    form: 'poll',
+    behave: (sim) => {
+      sim.enqueue('bootstrap', {}, { body: CHALLENGE_BODY })
+      sim.set('poll', { body: CHALLENGE_BODY })
+    },
+    want: CHALLENGE,
+    seen: { ...ENDED, bootstraps: 2, polls: 1 },
+    at: 'polls'
+  },
+  {
+    row: 'I17',
+    form: 'a prompt with its mark, repeated by polls',
+    behave: behaveNext(
+      'poll',
+      { body: '<p>snrerror</p>' },
+      { body: '<p>snrerror</p>' },
+      { body: '<p>snrerror</p>' }
+    ),
+    body: { query: 'a snrerror in oil' },
+    want: { pictures: 4 },
+    seen: { ...ENDED, bootstraps: 1, polls: 5 },
+    at: 'polls'
   }
 ])
 
@@ -571,6 +608,7 @@ const copies = group(
 
 export const imageGroups: readonly Group[] = [
   nobody,
+  challenged,
   withoutCookie,
   notAccepted,
   ...refusals,

@@ -16,7 +16,7 @@ const ROWS: readonly (readonly [rows: string, columns: readonly Column[], reason
   ['T10', POLL, 'Pages are what polls answer with anyway: I15, V4, V6.'],
   ['T11', POLL, 'Half of a JSON is waited for (V4); an unknown shape three times in a row is V7.'],
   ['C1', POLL, 'A video that was accepted had a cookie. When it is taken away later: V8.'],
-  ['I1 I2 I3 I11 I16 I17 I26', POLL, BEFORE],
+  ['I1 I2 I3 I11 I16 I26', POLL, BEFORE],
   ['I2', SUBMIT, 'V3.'],
   ['I18', POLL, 'V4.'],
   ['I19', POLL, 'V6.'],

@@ -17,6 +17,7 @@ import {
   behave,
   behaveNext,
   CHALLENGE,
+  CHALLENGE_BODY,
   COOKIE_EXPIRED,
   checkFailed,
   checkPeace,
@@ -95,6 +96,14 @@ const asImages = refused('refused at submit as an image is', [
   submit('I16', 'no id', { answer: 'no-id' }, { ...BAD_PAYLOAD, stop: true }),
   submit('I16', 'an answer of no known kind', { body: 'OK' }, OUTCOME_UNKNOWN),
   submit('I16', 'login', { answer: 'login' }, COOKIE_EXPIRED),
+  {
+    row: 'I17',
+    form: 'bootstrap',
+    behave: behave('bootstrap', { body: CHALLENGE_BODY }),
+    want: CHALLENGE,
+    seen: { bootstraps: 1 },
+    at: 'bootstraps'
+  },
   submit('I17', 'authns', { answer: 'authns' }, CHALLENGE),
   submit('I17', 'snrerror', { answer: 'snrerror' }, CHALLENGE),
   { ...submit('I4', 'a forbidden prompt', {}, POLICY), body: { query: 'a forbidden thing' } }
@@ -273,38 +282,45 @@ const notForGood: PlayedOn<FailureRig> = {
   }
 }
 
-const signedOut: PlayedOn<FailureRig>[] = (['new cookie', 'refused, then a new cookie'] as const).map(
-  (form, n) => ({
-    row: n === 0 ? 'V8' : 'I20',
-    form,
-    column: 'video poll',
-    async play(t, rig) {
-      rig.freshSession()
-      if (n === 0) rig.sim.set('videoPoll', { expireCookie: true })
-      else {
-        rig.sim.enqueue('bootstrap', {}, { page: 'signed-out' }, { page: 'signed-out' })
-        rig.sim.enqueue('videoPoll', { status: 404 })
-      }
-      const { taskId } = (await rig.video()).json.data
-      for (let looks = 0; (await rig.stored(taskId))?.state !== 'paused'; looks++) {
-        if (looks === 2000) throw new Error('the task was not paused')
-        await new Promise((resolve) => setTimeout(resolve, 5))
-      }
-      rig.sim.set('videoPoll', {})
-      t.match((await rig.get(`/task/${taskId}`)).json.data, {
-        status: 'processing',
-        error: null,
-        completedAt: null
-      })
-      const { polls, bootstraps } = rig.seen()
-      rig.newCookie()
-      t.match(await rig.ended(taskId), { status: 'completed', error: null, video: /OVID/ })
-      t.match(rig.seen(), { submits: 1, accepted: 1 })
-      await worksAgain(t, rig, undefined, () => rig.video())
-      return { got: 'task waits for a person, then completed', times: Math.max(polls, bootstraps) }
+const signedOut: PlayedOn<FailureRig>[] = (
+  [
+    ['V8', 'new cookie'],
+    ['I20', 'refused, then a new cookie'],
+    ['I17', 'poll, then the check is passed']
+  ] as const
+).map(([row, form]) => ({
+  row,
+  form,
+  column: 'video poll',
+  async play(t, rig) {
+    rig.freshSession()
+    if (row === 'V8') rig.sim.set('videoPoll', { expireCookie: true })
+    else if (row === 'I17') {
+      rig.sim.enqueue('bootstrap', {}, { body: CHALLENGE_BODY })
+      rig.sim.set('videoPoll', { body: CHALLENGE_BODY })
+    } else {
+      rig.sim.enqueue('bootstrap', {}, { page: 'signed-out' }, { page: 'signed-out' })
+      rig.sim.enqueue('videoPoll', { status: 404 })
     }
-  })
-)
+    const { taskId } = (await rig.video()).json.data
+    for (let looks = 0; (await rig.stored(taskId))?.state !== 'paused'; looks++) {
+      if (looks === 2000) throw new Error('the task was not paused')
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    rig.sim.set('videoPoll', {})
+    t.match((await rig.get(`/task/${taskId}`)).json.data, {
+      status: 'processing',
+      error: null,
+      completedAt: null
+    })
+    const { polls, bootstraps } = rig.seen()
+    rig.newCookie()
+    t.match(await rig.ended(taskId), { status: 'completed', error: null, video: /OVID/ })
+    t.match(rig.seen(), { submits: 1, accepted: 1 })
+    await worksAgain(t, rig, undefined, () => rig.video())
+    return { got: 'task waits for a person, then completed', times: Math.max(polls, bootstraps) }
+  }
+}))
 
 const refusedPolls: VideoRow[] = [400, 404].map((status) => ({
   ...poll(
