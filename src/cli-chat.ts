@@ -50,8 +50,8 @@ async function askAloud(options: ClientOptions, question: object): Promise<ChatA
     printer.end(answer?.message)
   }
   if (answer === undefined) throw new Error('the gateway broke off before the answer was complete.')
-  const sources = formatSources(answer)
-  if (sources !== '') print(`\n${sources}`)
+  const more = formatBeside(answer)
+  if (more !== '') print(`\n${more}`)
   return answer
 }
 
@@ -96,10 +96,19 @@ export function createPrinter(write: (text: string) => void) {
 }
 
 export function formatAnswer(answer: ChatAnswer): string {
-  const sources = formatSources(answer)
-  return sources === '' ? answer.message : `${answer.message}\n\n${sources}`
+  const more = formatBeside(answer)
+  return more === '' ? answer.message : `${answer.message}\n\n${more}`
 }
 
-function formatSources({ sources = [] }: ChatAnswer): string {
-  return sources.map(({ title, url }, index) => `[${index + 1}] ${title}: ${url}`).join('\n')
+/**
+ * What goes with an answer's text: the addresses of pictures, a line each, and the sources. Without a text the pictures
+ * are the text already.
+ */
+function formatBeside({ message, attachments = [], sources = [] }: ChatAnswer): string {
+  const pictures = attachments.map(({ url }) => url).filter((url) => !message.includes(url))
+  const pages = sources.map(({ title, url }, index) => `[${index + 1}] ${title}: ${url}`)
+  return [pictures, pages]
+    .filter(({ length }) => length > 0)
+    .map((lines) => lines.join('\n'))
+    .join('\n\n')
 }

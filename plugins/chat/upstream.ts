@@ -30,19 +30,21 @@ export function createChatUpstream(
 ): ChatUpstream {
   const proxy = { httpsProxy: config.HTTPS_PROXY, noProxy: config.NO_PROXY }
   if (upstream.copilot !== undefined) {
+    const client = createCopilotClient({
+      baseUrl: config.COPILOT_URL,
+      account: upstream.copilot.account,
+      http: upstream.copilot.http,
+      tokenOnHttp: config.COPILOT_TOKEN_ON_HTTP,
+      identityType: config.COPILOT_IDENTITY_TYPE,
+      proxy,
+      clock,
+      onUnknown,
+      log
+    })
+    
     return {
       kind: 'copilot',
-      client: createCopilotClient({
-        baseUrl: config.COPILOT_URL,
-        account: upstream.copilot.account,
-        http: upstream.copilot.http,
-        tokenOnHttp: config.COPILOT_TOKEN_ON_HTTP,
-        identityType: config.COPILOT_IDENTITY_TYPE,
-        proxy,
-        clock,
-        onUnknown,
-        log
-      }),
+      client,
       url: config.COPILOT_URL,
       constants: copilot.CONSTANTS_VERSION,
       maxPromptChars: copilot.MAX_PROMPT_CHARS,

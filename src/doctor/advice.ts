@@ -167,6 +167,9 @@ const COPILOT: Partial<Record<FailureId, Advice>> = {
   P4: { hint: REPORT, constants: ['ID_FIELDS', 'START_BODY'] },
   P5: { hint: WAIT },
   P6: { hint: `The access token has expired, or was made for another site. ${NEW_COPILOT}` },
+  'P6-cookies': {
+    hint: `The cookies have expired, or this account needs an access token beside them. ${NEW_COPILOT}`
+  },
   P7: { hint: 'Look for a newer version of the gateway.', constants: ['SOCKET_HEADERS', 'USER_AGENT'] },
   P9: { hint: PASS_COPILOT },
   P10: { hint: REPORT, constants: ['SET_OPTIONS', 'SESSION_QUERY', 'API_VERSION_QUERY'] },

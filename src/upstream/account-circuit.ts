@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts'
 import { type CallEnd, type CircuitState, refusalOf, rowOf, TRIAL_WAIT_S } from './circuit.ts'
 import { UpstreamError } from './failures.ts'
-import { isAdmitted, isTurnedAway, needsAPerson } from './row-kinds.ts'
+import { isAdmitted, isSilent, isTurnedAway, needsAPerson } from './row-kinds.ts'
 import type { UpstreamName, UpstreamOperation } from './session-state.ts'
 
 /** An account that waits for a person is asked for this often at most (docs/protocol/failures.md section 9). */
@@ -161,11 +161,14 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
     },
     probed(name, error) {
       if (error instanceof UpstreamError && needsAPerson(error) === 'account') {
-        open(error, name, 'bootstrap')
+        // What a turn has met, it may meet still, whatever else a look finds.
+        open(error, name, name === from && failedOn === 'turn' ? failedOn : 'bootstrap')
       } else if (state !== 'closed' && isAdmitted(error, rowOf(error))) {
         if (from !== undefined && provenByProbe.has(from)) shut()
         else if (state === 'open') enter('half-open')
       } else if (state === 'open') {
+        // A look that shows nothing leaves it to a call.
+        if (error instanceof UpstreamError && isSilent(error.row)) return enter('half-open')
         stopTimer()
         probeLater()
       }

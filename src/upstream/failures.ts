@@ -378,6 +378,14 @@ export const FAILURES = {
       "Copilot does not accept the access token: it has expired or is not the site's own. Give the gateway a new one.",
     shouldRetry: false
   },
+  /** P6 where no token is set: it is the cookies, alone, that are not accepted. */
+  'P6-cookies': {
+    type: 'auth_error',
+    code: 'session_expired',
+    message:
+      'Copilot does not accept these cookies for a chat. Sign in at copilot.microsoft.com and give the gateway the new ones; where they are new, it needs the access token as well.',
+    shouldRetry: false
+  },
   P7: {
     type: 'upstream_unavailable_error',
     code: 'client_refused',
@@ -431,6 +439,12 @@ export const FAILURES = {
     message: 'Copilot is overloaded, or was asked too often.',
     retries: [1000, 3000],
     retryAfter: 60
+  },
+  /** A look at the account that shows nothing of it. No caller meets this. */
+  'P-unclear': {
+    type: 'upstream_error',
+    code: 'inconclusive',
+    message: 'What Copilot says of the visitor shows nothing of the account.'
   },
   /** `done` without a text or a picture. */
   'P-empty': { type: 'upstream_error', code: 'no_answer', message: 'Copilot gave no answer.' },

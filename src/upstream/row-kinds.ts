@@ -17,7 +17,7 @@ export const STATE_OF: Partial<Record<FailureId, SessionStateName>> = {
   C1: 'unconfigured',
   ...rows('throttled', 'T8', 'S1', 'S15', 'I10', 'I11', 'V2', 'P13', 'P3-until', 'P5'),
   ...rows('challenged', 'T7', 'C10', 'S2', 'I17', 'P2', 'P9'),
-  ...rows('expired', 'T6', 'C2', 'C3', 'S6', 'S9', 'I1', 'I3', 'I20-auth', 'V8', 'P1', 'P6'),
+  ...rows('expired', 'T6', 'C2', 'C3', 'S6', 'S9', 'I1', 'I3', 'I20-auth', 'V8', 'P1', 'P6', 'P6-cookies'),
   ...rows('forbidden', 'T3', 'T5', 'C4', 'C6', 'W3', 'I14', 'P3', 'P7', 'P11'),
   ...rows(
     'unreachable',
@@ -27,8 +27,11 @@ export const STATE_OF: Partial<Record<FailureId, SessionStateName>> = {
 
 /** Rows that tell nothing either way: nobody answered, or the job was merely slow. */
 const SILENT: ReadonlySet<FailureId> = new Set([
-  ...(['W7', 'W8', 'W10', 'outcome-unknown', 'I21', 'I21-review', 'V9', 'P16', 'P18'] as const)
+  ...(['W7', 'W8', 'W10', 'outcome-unknown', 'I21', 'I21-review', 'V9', 'P16', 'P18', 'P-unclear'] as const)
 ])
+
+/** Rows of which a mere look at Copilot's account shows nothing: they are about the token, the chat, or who may use it. */
+const UNSEEN_BY_LOOKS: ReadonlySet<FailureId> = new Set(['P3', 'P6', 'P6-cookies', 'P7', 'P11'])
 
 /**
  * Rows after which nothing helps until a person acts: the circuit of the whole account opens at once
@@ -63,6 +66,11 @@ const UNJUDGED: ReadonlySet<FailureId> = new Set([
 /** Whether a row says nothing of how the upstream stands. */
 export function isSilent(row: FailureId): boolean {
   return SILENT.has(row)
+}
+
+/** Whether what a row says goes on, however well a mere look at the account ends. */
+export function outlastsLooks(row: FailureId): boolean {
+  return UNSEEN_BY_LOOKS.has(row)
 }
 
 /** @returns how far a failure that only a person can mend reaches; `undefined` for any other */

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { type FailureId, UpstreamError } from './failures.ts'
-import { isSilent, type SessionStateName, STATE_OF } from './row-kinds.ts'
+import { isSilent, outlastsLooks, type SessionStateName, STATE_OF } from './row-kinds.ts'
 
 export { SESSION_STATES, type SessionStateName } from './row-kinds.ts'
 
@@ -85,9 +85,10 @@ export function createSeenState(clock: Clock): SeenState {
     return true
   }
 
-  /** Whether there is a throttle that this says nothing of. */
+  /** Whether there is a throttle, or other trouble, that this says nothing of. */
   function isOutlasted(operation: UpstreamOperation): boolean {
-    return MERE_LOOKS.has(operation) && !isOver() && state === 'throttled'
+    if (!MERE_LOOKS.has(operation) || isOver()) return false
+    return state === 'throttled' || (row !== undefined && outlastsLooks(row))
   }
 
   return {

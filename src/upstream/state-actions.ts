@@ -27,6 +27,8 @@ const BY_ROW: Partial<Record<FailureId, string>> = {
   C4: 'Microsoft does not admit this account to the chat: use another account, or ask Microsoft why. Pictures and videos may still work.',
   P3: 'Copilot has blocked this account: use another one, or ask Microsoft why.',
   P6: 'Give the gateway a new access token of copilot.microsoft.com: this one has expired, or was made for another site.',
+  'P6-cookies':
+    'Sign in at copilot.microsoft.com and give the gateway the new cookies. Where they are new, this account needs an access token as well.',
   P7: 'Copilot refuses this kind of client: look for a newer version of the gateway.'
 }
 

@@ -13,6 +13,8 @@ const TOKEN_HOSTS = ['copilot.microsoft.com', 'microsoft.com']
  * as well for an anonymous visitor whom Copilot has let in.
  */
 export interface CopilotAccount extends Account {
+  /** Whether cookies were imported. */
+  readonly hasCookies: boolean
   /** What goes with the socket; absent: cookies only. */
   token(): string | undefined
   /**
@@ -46,6 +48,9 @@ export function createCopilotAccount(baseUrl: string): CopilotAccount {
   return {
     get configured() {
       return cookies.configured || token !== undefined || isVisitor()
+    },
+    get hasCookies() {
+      return cookies.configured
     },
     get generation() {
       return cookies.generation + tokens

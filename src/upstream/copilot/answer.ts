@@ -93,7 +93,9 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
     // The others look at all of the parts again: a flood of them would keep the process busy without being large.
     if (whole !== undefined) reread += whole.length + PART_WEIGHT * parts.size
     if (parts.size > MAX_PARTS || length > MAX_ANSWER_CHARS || reread > MAX_REREAD_CHARS) {
-      const cause = new Error(`an answer of ${parts.size} parts, ${length} characters, ${reread} looked at again`)
+      const cause = new Error(
+        `an answer of ${parts.size} parts, ${length} characters, ${reread} looked at again`
+      )
       throw new UpstreamError('T11', { cause })
     }
     if (whole === undefined) stream.append(given)

@@ -28,6 +28,8 @@ import {
   VISIT_PATH,
   VISIT_TIMEOUT_MS
 } from './constants.ts'
+import { lookAtAccount } from './look.ts'
+import type { SiteSettings } from './site.ts'
 import { type CopilotConversation, startConversation } from './start.ts'
 import { runTurn, TURN_DEADLINES, type TurnDeadlines } from './turn.ts'
 
@@ -53,12 +55,17 @@ export interface CopilotClientSettings {
   log?: Pick<BaseLogger, 'debug'>
 }
 
+export interface CopilotClient extends ChatClient {
+  /** Looks at how the account stands, without a conversation. @throws {UpstreamError} as `lookAtAccount` */
+  check(signal: AbortSignal): Promise<void>
+}
+
 /**
  * Chat over copilot.microsoft.com. One socket per turn; what was said before lies at Microsoft's. No challenge is
  * answered: row P9.
  * @see docs/protocol/chat-copilot.md
  */
-export function createCopilotClient(settings: CopilotClientSettings): ChatClient {
+export function createCopilotClient(settings: CopilotClientSettings): CopilotClient {
   const { account, http, proxy = {}, clock = systemClock, diagnosis } = settings
   const baseUrl = settings.baseUrl.replace(/\/+$/, '')
   const socketBase = baseUrl.replace(/^http/, 'ws')
@@ -96,14 +103,13 @@ export function createCopilotClient(settings: CopilotClientSettings): ChatClient
 
   async function open(signal: AbortSignal): Promise<CopilotConversation> {
     await visited(signal)
-    return startConversation({
-      http,
-      baseUrl,
-      bearer: settings.tokenOnHttp === true ? account.token() : undefined,
-      identityType: settings.identityType,
-      now: () => clock.now(),
-      signal
-    })
+    return startConversation({ ...site(signal), now: () => clock.now() })
+  }
+
+  /** What all HTTP calls have in common. */
+  function site(signal: AbortSignal): SiteSettings {
+    const bearer = settings.tokenOnHttp === true ? account.token() : undefined
+    return { http, baseUrl, bearer, identityType: settings.identityType, signal }
   }
 
   function socketUrl(): string {
@@ -147,6 +153,7 @@ export function createCopilotClient(settings: CopilotClientSettings): ChatClient
     try {
       await runTurn({
         url: socketUrl(),
+        hasToken: account.token() !== undefined,
         headers: socketHeaders(),
         agent,
         question: {
@@ -182,6 +189,14 @@ export function createCopilotClient(settings: CopilotClientSettings): ChatClient
       withRetries({ clock, signal, mayRepeat: () => !isClosed && diagnosis === undefined }, () =>
         open(signal)
       ),
+
+    check: (signal) =>
+      withRetries({ clock, signal, mayRepeat: () => !isClosed }, async () => {
+        // Without the cookie of a visit Cloudflare may refuse what it lets a browser do.
+        await visited(signal)
+        const hasToken = account.token() !== undefined
+        await lookAtAccount(site(signal), { hasCookies: account.hasCookies, hasToken })
+      }),
 
     async ask(conversation, question, options) {
       const { signal, onRepeat } = options

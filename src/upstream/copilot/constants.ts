@@ -110,8 +110,16 @@ export const DEFAULT_MODE = 'smart'
 /** Longest prompt in characters (UTF-16 units): 10 000 passed and 12 000 failed. Section 7, seen 2026-08. */
 export const MAX_PROMPT_CHARS = 10_000
 
-/** Longest event in characters, and longest WebSocket message in bytes: previews are whole pictures in base64. Section 3. */
-export const MAX_EVENT_CHARS = 48 * 1024 * 1024
+/**
+ * Longest event in characters, and longest WebSocket message in bytes: previews are whole pictures in base64 (section 3).
+ * Twice the largest one that is kept; to read one that long takes a tenth of a second.
+ */
+export const MAX_EVENT_CHARS = 16 * 1024 * 1024
+/**
+ * Characters outside strings, in one event and in all events of one message: what makes them slow to read, where their
+ * length alone does not. Events have about 50.
+ */
+export const MAX_STRUCTURE_CHARS = 256 * 1024
 /** What may stand between two events beside white space. Section 3. */
 export const RECORD_SEPARATOR = '\u001e'
 /** Pictures of one answer that are kept; four are drawn at most. */

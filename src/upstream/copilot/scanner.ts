@@ -1,5 +1,5 @@
 import { UpstreamError } from '../failures.ts'
-import { MAX_EVENT_CHARS, RECORD_SEPARATOR } from './constants.ts'
+import { MAX_EVENT_CHARS, MAX_STRUCTURE_CHARS, RECORD_SEPARATOR } from './constants.ts'
 
 /** One JSON object of the wire, unchecked. */
 export type CopilotEvent = Readonly<Record<string, unknown>>
@@ -9,8 +9,8 @@ export interface EventScanner {
   /**
    * @param text of one WebSocket message: several events, one, or a part of one
    * @returns the events that are complete now, in their order
-   * @throws {UpstreamError} row T11, for text that is no object and for an event that is too long. The scanner is of no
-   *   more use then
+   * @throws {UpstreamError} row T11, for text that is no object, and for an event or a message that would take too long to
+   *   read. The scanner is of no more use then
    */
   push(text: string): CopilotEvent[]
 }
@@ -34,6 +34,9 @@ export function createEventScanner(maxChars = MAX_EVENT_CHARS): EventScanner {
   let latest: string[] = []
   let joined: string[] = []
   let kept = 0
+  /** Characters outside strings, which are what costs time: of the event that is not complete yet, and of one message. */
+  let ofEvent = 0
+  let ofMessage = 0
   let depth = 0
   let isInString = false
   let isEscaped = false
@@ -51,6 +54,7 @@ export function createEventScanner(maxChars = MAX_EVENT_CHARS): EventScanner {
         else if (code === QUOTE) isInString = false
         continue
       }
+      if (++ofEvent > MAX_STRUCTURE_CHARS) throw tooIntricate()
       const code = text.charCodeAt(at)
       if (code === QUOTE) isInString = true
       else if (code === OPEN) depth += 1
@@ -63,9 +67,11 @@ export function createEventScanner(maxChars = MAX_EVENT_CHARS): EventScanner {
     push(text) {
       const events: CopilotEvent[] = []
       let at = 0
+      ofMessage = 0
       while (at < text.length) {
         if (depth === 0) {
           if (NOISE.has(text.charAt(at))) {
+            if (++ofMessage > MAX_STRUCTURE_CHARS) throw tooIntricate()
             at += 1
             continue
           }
@@ -84,10 +90,13 @@ export function createEventScanner(maxChars = MAX_EVENT_CHARS): EventScanner {
           }
           break
         }
+        ofMessage += ofEvent
+        if (ofMessage > MAX_STRUCTURE_CHARS) throw tooIntricate()
         events.push(parsed([...joined, ...latest].join('')))
         latest = []
         joined = []
         kept = 0
+        ofEvent = 0
         at = end
       }
       return events
@@ -102,6 +111,8 @@ function parsed(text: string): CopilotEvent {
     throw unreadable(`an event of ${text.length} characters that is not JSON`)
   }
 }
+
+const tooIntricate = () => unreadable(`more than ${MAX_STRUCTURE_CHARS} characters outside strings`)
 
 /** The shape only: what came may be an answer. */
 function unreadable(what: string): UpstreamError {

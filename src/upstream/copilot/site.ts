@@ -34,14 +34,16 @@ export async function visitSite({ http, baseUrl, signal }: SiteSettings): Promis
 
 /**
  * Asks who is signed in. Costs nothing and changes nothing.
- * @returns whether the site knows the visitor by name
+ * @returns whether the site knows the visitor by name; of one who is anonymous it says that there is none
  * @throws {UpstreamError} T1–T5, T8–T11, P1, P2, P7, P14, P19, or the signal's reason
  * @see docs/protocol/chat-copilot.md section 2
  */
 export async function isUserKnown(settings: SiteSettings): Promise<boolean> {
   const { name, value } = API_VERSION_QUERY
   const { firstName } = await read(settings, `${USER_PATH}?${name}=${value}`)
-  return typeof firstName === 'string' && firstName !== ''
+  if (firstName !== null && typeof firstName !== 'string')
+    throw new UpstreamError('T11', { cause: new Error('answer without a first name') })
+  return firstName !== null && firstName !== ''
 }
 
 /**

@@ -39,8 +39,10 @@ export const TURN_DEADLINES: TurnDeadlines = {
 }
 
 export interface CopilotTurn {
-  /** With the access token, so it appears in no error. */
+  /** With the access token, where there is one, so it appears in no error. */
   url: string
+  /** Whether it has one: then it is the token that a 401 is about. */
+  hasToken: boolean
   headers: Record<string, string>
   /** A proxy's agent. */
   agent: Agent | undefined
@@ -63,7 +65,7 @@ export interface CopilotTurn {
 /**
  * Asks one question over a socket of its own, and closes it. What the answer is, is in the reducer then. Leaves no timer
  * and no listener.
- * @throws {UpstreamError} T1–T3, T5, T8, T9, T11, P2, P6, P7, P15, P16, P18, P19; what the reducer throws; the signal's reason
+ * @throws {UpstreamError} T1–T3, T5, T8, T9, T11, P2, P6, P6-cookies, P7, P15, P16, P18, P19; what the reducer throws; the signal's reason
  * @see docs/protocol/chat-copilot.md section 3
  */
 export function runTurn(turn: CopilotTurn): Promise<void> {
@@ -102,6 +104,11 @@ export function runTurn(turn: CopilotTurn): Promise<void> {
      * (T3) from one of the upgrade (P15): the request goes out when TCP and TLS are up.
      */
     function watchConnect(request: ClientRequest): void {
+      // Otherwise the proxy's answer would be taken for Copilot's.
+      request.once('proxyConnect', ({ statusCode }) => {
+        if (statusCode !== 200)
+          fail(new UpstreamError('T1', { cause: new Error(`the proxy answered with ${statusCode}`) }))
+      })
       request.once('socket', (tcp) => {
         const connected = () => {
           hasTcp = true
@@ -190,7 +197,7 @@ export function runTurn(turn: CopilotTurn): Promise<void> {
     ws.on('upgrade', (response: IncomingMessage) => turn.onCookies(response.headers['set-cookie'] ?? []))
     ws.on('unexpected-response', (_request, response) => {
       turn.onCookies(response.headers['set-cookie'] ?? [])
-      fail(upgradeFailure(response))
+      fail(upgradeFailure(response, turn.hasToken ? 'P6' : 'P6-cookies'))
     })
     ws.on('open', () => {
       if (isOver) return
@@ -224,7 +231,7 @@ export function runTurn(turn: CopilotTurn): Promise<void> {
 }
 
 /** Rows for an upgrade that was answered like a plain request. */
-function upgradeFailure(response: IncomingMessage): unknown {
+function upgradeFailure(response: IncomingMessage, row401: 'P6' | 'P6-cookies'): unknown {
   const status = response.statusCode ?? 0
   const retryAfter = response.headers['retry-after']
   try {
@@ -234,7 +241,7 @@ function upgradeFailure(response: IncomingMessage): unknown {
         location: response.headers.location,
         headers: retryAfter === undefined ? {} : { 'retry-after': retryAfter }
       },
-      'P6'
+      row401
     )
   } catch (error) {
     return error

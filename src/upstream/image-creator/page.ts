@@ -18,8 +18,15 @@ import {
   SIGNED_OUT
 } from './constants.ts'
 
-/** The parser's time grows with the square of the tags that stay open, and its searches recurse; a page has a few dozen. */
+/**
+ * What a page may ask of the parser and of the searches in what it makes: both go from tags to those around them, and
+ * recurse. A page of Bing's has a few thousand tags, a few dozen of them open at once; some hundreds more seem to be where
+ * scripts compare with "less than".
+ */
 const MAX_OPEN_TAGS = 2000
+const MAX_TAGS = 100_000
+/** For each tag, those that are open around it, taken together. */
+const MAX_NESTING = 20_000_000
 
 /** What a Creator page says about the visitor. */
 export interface LandingPage {
@@ -124,9 +131,7 @@ export function textRow(text: string): FailureId | undefined {
 
 /** Parses HTML, with the content of `noscript` as elements and that of scripts and styles as nothing. */
 export function parsePage(html: string): HTMLElement {
-  if (openTags(html) > MAX_OPEN_TAGS) {
-    throw new UpstreamError('T11', { cause: new Error('page: more open tags than a page has') })
-  }
+  if (isTooDeep(html)) throw new UpstreamError('T11', { cause: new Error('page: more tags than a page has') })
   const ended = withoutUnended(withoutUnended(html, '<!--', '-->'), '<![CDATA[', ']]>')
   return parse(ended, { blockTextElements: { script: false, style: false } })
 }
@@ -173,7 +178,8 @@ function visibleText(root: HTMLElement): string {
     else if (node.nodeType === NodeType.ELEMENT_NODE) {
       const element = node as HTMLElement
       if (element.tagName && hides(element)) continue
-      rest.push(...element.childNodes.toReversed())
+      // Not as arguments, of which a call can't have so many.
+      for (const child of element.childNodes.toReversed()) rest.push(child)
     }
   }
   return normalised(words.join(' '))
@@ -196,16 +202,19 @@ function cookieSafe(value: string | undefined): string | undefined {
   return value !== undefined && /^[\x21-\x3a\x3c-\x7e]{1,256}$/.test(value) ? value : undefined
 }
 
-const OPENING_OR_CLOSING =
-  /<\/?(?!(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)\b)[a-z]/gi
+const TAG = /<(\/?)([a-z][^\s/>]*)/gi
+const VOID = /^(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)$/i
 
-/** The most tags that are open at once. */
-function openTags(html: string): number {
+function isTooDeep(html: string): boolean {
   let open = 0
-  let most = 0
-  for (const [tag] of html.matchAll(OPENING_OR_CLOSING)) {
-    open = Math.max(0, open + (tag.startsWith('</') ? -1 : 1))
-    most = Math.max(most, open)
+  let tags = 0
+  let nesting = 0
+  for (const [, slash, name = ''] of html.matchAll(TAG)) {
+    tags += 1
+    if (slash === '/') open = Math.max(0, open - 1)
+    else if (!VOID.test(name)) open += 1
+    nesting += open
+    if (open > MAX_OPEN_TAGS || tags > MAX_TAGS || nesting > MAX_NESTING) return true
   }
-  return most
+  return false
 }

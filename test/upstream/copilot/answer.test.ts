@@ -183,6 +183,55 @@ t.test('no longer than an answer can be', async (t) => {
   t.throws(() => reduce(parts), { row: 'T11' } as object as Error, 'more parts')
 })
 
+t.test('a flood of changes to a long answer ends soon', async (t) => {
+  const long = append('x'.repeat(2_000_000), 'long')
+  const floods: Record<string, (n: number) => Event> = {
+    'two parts in turn': (n) => append('y', n % 2 === 0 ? 'p2' : 'long'),
+    'a part that is replaced again and again': (n) => replace(n % 2 === 0 ? 'y' : 'z', 'p2'),
+    'many short parts': (n) =>
+      n < 200 ? append('y', `p${n}`) : replace(n % 2 === 0 ? 'y' : 'z', `p${n % 200}`)
+  }
+  for (const [name, flood] of Object.entries(floods)) {
+    const { reducer } = reduce(name === 'many short parts' ? [] : [long])
+    const began = process.cpuUsage()
+    let events = 0
+    t.throws(
+      () => {
+        for (; events < 50_000; events++) reducer.take(flood(events))
+      },
+      { row: 'T11' } as object as Error,
+      name
+    )
+    const { user, system } = process.cpuUsage(began)
+    // A third of a second; minutes where nobody counts.
+    t.ok(user + system < 10_000_000, `${name}: ${events} events, ${user + system} µs of CPU`)
+  }
+  const honest = Array.from({ length: 3000 }, (_, n) => replace('x'.repeat(n * 6)))
+  t.equal(
+    reduce([...honest, done]).reducer.finish().message.length,
+    2999 * 6,
+    'an answer that is told anew as it grows'
+  )
+  const alternating = Array.from({ length: 3000 }, (_, n) => append('word ', `p${n % 2}`))
+  t.equal(reduce([...alternating, done]).reducer.finish().message.length, 15_000, 'two parts word by word')
+})
+
+t.test('what is kept beside the text is bounded', async (t) => {
+  const cite = (n: number, more: string) => ({
+    event: 'citation',
+    url: `https://a.example/${n}`,
+    title: more
+  })
+  const { reducer } = reduce([cite(1, 'x'.repeat(20_000)), cite(2, 'short'), append('One'), done])
+  t.strictSame(reducer.finish().sources, [{ url: 'https://a.example/2', title: 'short' }])
+  const id = 'x'.repeat(1_000_000)
+  t.equal(
+    reduce([append('One', id), append('two', `${id}y`), done]).reducer.finish().message,
+    'Onetwo',
+    'of an id, so much as tells parts apart'
+  )
+})
+
 t.test('how far a turn has come', async (t) => {
   const state = (events: Event[]) => {
     const { isTaken, isDone, isComplete, hasText, hasPictures } = reduce(events).reducer

@@ -82,9 +82,10 @@ t.test('files with cookies and a token are followed', async (t) => {
   t.equal((await ask('one')).status, 200, 'cookies alone')
   sim.copilot.cookies.expire(COPILOT_COOKIE)
   const expired = await ask('two')
-  t.strictSame([expired.status, expired.json.error.code], [401, 'token_invalid'])
+  t.strictSame([expired.status, expired.json.error.code], [401, 'session_expired'], 'no token was sent')
+  t.match(expired.json.error.message, /cookies/)
   const health = async () => (await get('/health')).json.data.upstreams[0]
-  t.match(await health(), { name: 'copilot', state: 'expired', action: /copilot\.microsoft\.com/ })
+  t.match(await health(), { name: 'copilot', state: 'expired', action: /Sign in.*new cookies/ })
 
   sim.copilot.cookies.accept('fresh-cookie')
   writeFileSync(
@@ -111,6 +112,12 @@ t.test('files with cookies and a token are followed', async (t) => {
     }
   })
   t.equal(other.app.upstream.copilot?.token(), 'first-token')
+  const refused = await other.post('/chatgpt', { ...(await other.conversation()), prompt: 'one' })
+  t.strictSame([refused.status, refused.json.error.code], [401, 'token_invalid'])
+  t.match((await other.get('/health')).json.data.upstreams[0], {
+    state: 'expired',
+    action: /new access token/
+  })
   writeFileSync(file, 'second-token')
   await until(() => other.app.upstream.copilot?.token() === 'second-token')
   t.notMatch(gateway.log() + other.log(), /fresh-cookie|first-token|second-token/)

@@ -72,6 +72,33 @@ t.test('an event that never ends takes a bounded amount of memory', async (t) =>
     t.equal(many.push(`{"a":"${'x'.repeat(900)}"}`).length, 1, 'the bound is for one event')
 })
 
+t.test('what would keep the process busy is not read', async (t) => {
+  const chars = 16 * 1024 * 1024
+  const floods: Record<string, string[]> = {
+    'empty events': ['{}'.repeat(chars / 2)],
+    'short events': ['{"event":"pong"}'.repeat(chars / 16)],
+    'space between events': [`{}${' '.repeat(chars)}{}`],
+    nesting: [`{"a":${'['.repeat(chars / 2)}${']'.repeat(chars / 2)}}`],
+    'short members': [`{"a":[${'"",'.repeat(chars / 3)}0]}`],
+    'an event over many messages': ['{"a":[', ...Array.from({ length: 600 }, () => '0,'.repeat(250)), '0]}']
+  }
+  for (const [name, messages] of Object.entries(floods)) {
+    const began = process.cpuUsage()
+    t.throws(() => scan(...messages), { row: 'T11' } as object as Error, name)
+    const { user, system } = process.cpuUsage(began)
+    t.ok(user + system < 3_000_000, `${name}: ${user + system} µs of CPU`)
+  }
+  const many = '{"event":"appendText","messageId":"b1","partId":"p1","text":"x"}'.repeat(8000)
+  t.equal(scan(many).flat().length, 8000, 'a whole answer in one message')
+  t.equal(
+    scan(...Array.from({ length: 40 }, () => many)).flat().length,
+    320_000,
+    'the bound is for one message'
+  )
+  const pieces = many.match(/.{1,100}/g) ?? []
+  t.equal(scan(...pieces, ...pieces).flat().length, 16_000, 'and for one event')
+})
+
 t.test('a picture of many megabytes is read in time, in one message or in many', async (t) => {
   const content = 'QUJD'.repeat(2 * 1024 * 1024)
   const wire = JSON.stringify({ event: 'partialImageGenerated', content })

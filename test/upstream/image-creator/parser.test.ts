@@ -22,15 +22,25 @@ t.test('landing page', async (t) => {
     signedIn: true,
     ig: '0A1B2C3D4E5F60718293A4B5C6D7E8F9',
     salt: 's4lt-Value_09',
-    outage: false
+    outage: false,
+    challenge: false
   })
   t.strictSame(readLandingPage(file('landing-signed-out.html.txt')), {
     signedIn: false,
     ig: 'FFEEDDCCBBAA99887766554433221100',
     salt: undefined,
-    outage: false
+    outage: false,
+    challenge: false
   })
   t.strictSame(readLandingPage(file('outage.html.txt')).outage, true)
+  for (const mark of ['<p class=authns>', '<i id="snrerror">', '<form id="challenge-form">']) {
+    t.equal(readLandingPage(`<html>${mark}</html>`).challenge, true, mark)
+    t.equal(
+      readLandingPage(file('landing-signed-out.html.txt') + mark).challenge,
+      false,
+      `${mark} beside a login`
+    )
+  }
   t.strictSame(readLandingPage('_G={IG:"a;b",Salt:"x\u00e9"}').ig, undefined, 'nothing that breaks a cookie')
   t.strictSame(readLandingPage('<a href="/x?q=1&amp;IG=0A1B2C3D4E5F60718293A4B5C6D7E8F9">').ig?.length, 32)
   t.equal(isSignedOut(file('landing-signed-out.html.txt')), true)
@@ -366,4 +376,23 @@ t.test('picture addresses', async (t) => {
   ] as const) {
     t.equal(cleanPictureUrl(address, bases[0], createMediaHosts(bases)), want, `${bases}: ${address}`)
   }
+})
+
+t.test('pages that no browser would be shown are not parsed', (t) => {
+  const deep = (tags: number, rest: string) => '<div>'.repeat(tags) + rest
+  for (const [what, html] of [
+    ['too many open tags', deep(2001, '')],
+    ['too many tags', '<b>x</b>'.repeat(50_001)],
+    ['many in a depth', deep(1900, '<b>x</b>'.repeat(6000))],
+    ['without an end, too', deep(1900, '<img src="x">'.repeat(11_000))],
+    ['where a comment hides a script', `<!--<script>-->${deep(1900, '<b>x</b>'.repeat(6000))}`]
+  ] as const)
+    t.throws(() => parsePage(html), { row: 'T11' }, what)
+  const wide = `<body>${'<b>x</b> '.repeat(49_000)}<p>outage</p></body>`
+  t.ok(errorTextRow(parsePage(wide), { prompt: '' }) === undefined, 'a wide one is read')
+  t.ok(
+    parsePage(`<script>${'i<n;'.repeat(1500)}</script>${'<p><b>x</b></p>'.repeat(2000)}`),
+    'a long script is none'
+  )
+  t.end()
 })
