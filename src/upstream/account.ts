@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import { Cookie, CookieJar, type SerializedCookieJar } from 'tough-cookie'
+import { Cookie, CookieJar, defaultPath, type SerializedCookieJar } from 'tough-cookie'
 import { isBingHost } from './bing-hosts.ts'
 import { type CookieSite, parseCookies } from './cookie-import.ts'
 
@@ -50,6 +50,10 @@ export interface BoundAccount extends Account {
   bind(credential: string): void
 }
 
+/** As browsers do: longer ones are dropped, and a site has no more. Sites rotate values, not names. */
+const MAX_COOKIE_LENGTH = 4096
+const MAX_COOKIES = 180
+
 /** Whose cookies an account holds. */
 export interface AccountSite extends CookieSite {
   /** Domain that the hosts of the site share cookies under; absent: every host has its own. */
@@ -97,9 +101,17 @@ export function createAccount(baseUrls: readonly string[], site: AccountSite = B
     cookieHeader: (url) => jar.getCookieStringSync(httpUrl(url)) || undefined,
     keep(url, setCookie) {
       const isHome = site.isHost(new URL(url).hostname)
+      // Reading removes those that have expired.
+      jar.getCookiesSync(httpUrl(url))
+      const kept = jar.serializeSync()?.cookies ?? []
+      let added = 0
       for (const line of setCookie) {
-        const cookie = Cookie.parse(line, { loose: true })
+        const cookie = line.length > MAX_COOKIE_LENGTH ? undefined : Cookie.parse(line, { loose: true })
         if (cookie === undefined || cookie.key === '') continue
+        const path = cookie.path ?? defaultPath(new URL(url).pathname)
+        const isNew = !kept.some((other) => other.key === cookie.key && other.path === path)
+        if (isNew && kept.length + added >= MAX_COOKIES) continue
+        if (isNew) added += 1
         // A site without a shared domain is one host, so that a cookie takes the place of the one that was imported.
         const isAlone = !isHome || site.domain === undefined
         if (isAlone && cookie.domain !== null && site.isHost(cookie.domain)) cookie.domain = null

@@ -161,6 +161,24 @@ t.test('keeps what Bing rotates', async (t) => {
   t.match(account.cookieHeader(BING), /^_U=rotated;/, 'and the rotation stays')
 })
 
+t.test('a site can not fill the jar', async (t) => {
+  const account = createAccount([BING])
+  account.replace(SECRET)
+  for (let n = 0; n < 100; n++)
+    account.keep(
+      `${BING}/images/${n}/`,
+      [0, 1, 2].map((i) => `n${n}_${i}=x; Domain=.bing.com; Path=/`)
+    )
+  for (let n = 0; n < 300; n++) account.keep(`${BING}/p${n}/`, ['same=x'])
+  const { length } = JSON.parse(account.save() ?? '').cookies
+  t.equal(length, 180)
+  account.keep(BING, ['_U=rotated; Domain=.bing.com', `n0_0=${'y'.repeat(5000)}; Domain=.bing.com`])
+  t.match(account.cookieHeader(BING), /^_U=rotated; n0_0=x;/, 'what is there is still renewed')
+  account.keep(BING, ['n0_0=; Domain=.bing.com; Path=/; Max-Age=0'])
+  account.keep(BING, ['late=1; Domain=.bing.com; Path=/'])
+  t.match(account.cookieHeader(BING), /; late=1$/, 'and what went makes room')
+})
+
 t.test('replacement', async (t) => {
   const account = createAccount([BING])
   let told = 0
