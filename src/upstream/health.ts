@@ -1,26 +1,25 @@
 import type { BaseLogger } from 'pino'
 import type { Clock } from '../clock.ts'
 import { GatewayError, wasStopped } from '../errors.ts'
-import { deadline } from '../jobs/deadline.ts'
 import type { Account } from './account.ts'
 import { type AccountCircuit, createAccountCircuit } from './account-circuit.ts'
+import { type AccountLooks, createAccountLooks, type Probe } from './account-looks.ts'
 import type { CallEnd, CircuitState } from './circuit.ts'
-import { type FailureId, UpstreamError } from './failures.ts'
-import { needsAPerson, type SessionStateName, STATE_OF } from './row-kinds.ts'
+import { UpstreamError } from './failures.ts'
+import { needsAPerson } from './row-kinds.ts'
 import {
   createSeenState,
   type SeenState,
   type SessionState,
   type UpstreamCall,
   type UpstreamName,
-  type UpstreamOperation,
-  type UpstreamState
+  type UpstreamOperation
 } from './session-state.ts'
-import { actionFor } from './state-actions.ts'
+import { createStateTeller, type StateChange } from './state-teller.ts'
 import { createTransportCircuit, type TransportCircuit } from './transport-circuit.ts'
 
-/** One probe, its repeats included, may take this long. */
-const PROBE_TIMEOUT_MS = 60_000
+export type { Probe } from './account-looks.ts'
+export type { StateChange } from './state-teller.ts'
 
 /** An account, and the upstreams that are called in its name. */
 export interface HealthAccount {
@@ -29,13 +28,6 @@ export interface HealthAccount {
   upstreams: readonly UpstreamName[]
   /** Upstreams that are in order when the account's probe is. */
   provenByProbe: readonly UpstreamName[]
-}
-
-/** The cheapest harmless look at an account. Resolves when it is signed in. @throws {UpstreamError} */
-export type Probe = (signal: AbortSignal) => Promise<void>
-
-export interface StateChange extends UpstreamState {
-  previous: SessionStateName
 }
 
 export interface CircuitView {
@@ -92,23 +84,17 @@ export interface UpstreamHealthSettings {
   checkEveryMs: number
 }
 
+/** An upstream, and what is known of it. */
 interface Known {
   name: UpstreamName
   seen: SeenState
   transport: TransportCircuit
   owner: Owner
-  /** The state that was told last. */
-  told: SessionStateName
-  cancelTimer: () => void
 }
 
 interface Owner extends HealthAccount {
   circuit: AccountCircuit
-  probe?: { name: UpstreamName; run: Probe }
-  probing: boolean
-  /** When something was learnt of the account last. */
-  learntAt: number
-  cancelCheck: () => void
+  looks: AccountLooks
 }
 
 export function createUpstreamHealth({
@@ -118,41 +104,54 @@ export function createUpstreamHealth({
   checkEveryMs
 }: UpstreamHealthSettings): UpstreamHealth {
   const callListeners: ((call: UpstreamCall) => void)[] = []
-  const stateListeners: ((change: StateChange) => void)[] = []
   const circuitListeners: (() => void)[] = []
-  const closing = new AbortController()
   const known = new Map<UpstreamName, Known>()
 
-  const owners = accounts.map((account): Owner => {
-    const owner: Owner = {
-      ...account,
-      probing: false,
-      learntAt: clock.now(),
-      cancelCheck: () => {},
-      circuit: createAccountCircuit({
-        clock,
-        onChange: () => circuitChanged(owner),
-        probe() {
-          void look(owner)
-          return owner.probe !== undefined
-        },
-        provenByProbe: new Set(account.provenByProbe)
-      })
-    }
-    for (const name of account.upstreams) {
+  const owners = accounts.map((from): Owner => {
+    const circuit = createAccountCircuit({
+      clock,
+      onChange: () => circuitChanged(owner),
+      probe() {
+        looks.look()
+        return looks.possible
+      },
+      provenByProbe: new Set(from.provenByProbe)
+    })
+    const looks = createAccountLooks({
+      name: from.name,
+      account: from.account,
+      circuit,
+      clock,
+      log,
+      checkEveryMs,
+      onCall: (name, ...end) => ended({ name, operation: 'bootstrap' }, ...end),
+      onEnd({ name, error }) {
+        for (const upstream of ownUpstreams(owner))
+          if (upstream.name === name || from.provenByProbe.includes(upstream.name))
+            upstream.seen.note('bootstrap', error)
+        circuit.probed(name, error)
+        teller.tell(from.upstreams)
+      }
+    })
+    const owner: Owner = { ...from, circuit, looks }
+    for (const name of from.upstreams) {
       const transport = createTransportCircuit(clock, () => circuitChanged(owner))
-      known.set(name, {
-        name,
-        seen: createSeenState(clock),
-        transport,
-        owner,
-        told: account.account.configured ? 'ok' : 'unconfigured',
-        cancelTimer: () => {}
-      })
+      known.set(name, { name, seen: createSeenState(clock), transport, owner })
     }
-    account.account.onReplaced(() => renew(owner))
+    from.account.onReplaced(() => renew(owner))
     return owner
   })
+
+  const teller = createStateTeller(
+    [...known.values()].map(({ name, seen, transport, owner: { account, circuit } }) => ({
+      name,
+      seen,
+      transport,
+      account,
+      circuit
+    })),
+    { clock, log, safely }
+  )
 
   function find(name: UpstreamName): Known {
     const found = known.get(name)
@@ -160,53 +159,8 @@ export function createUpstreamHealth({
     return found
   }
 
-  const ownUpstreams = (owner: Owner) => [...known.values()].filter((upstream) => upstream.owner === owner)
-
-  function view({ name, seen, transport, owner }: Known): UpstreamState {
-    const { account, circuit } = owner
-    if (!account.configured) return complete({ state: 'unconfigured', since: seen.since, until: undefined })
-    if (circuit.failure !== undefined && circuit.concerns(name)) {
-      const { row } = circuit.failure
-      return complete({ state: STATE_OF[row] ?? 'forbidden', since: circuit.since, until: undefined }, row)
-    }
-    if (transport.failure !== undefined) {
-      const { row } = transport.failure
-      const state = STATE_OF[row] ?? 'unreachable'
-      return complete({ state, since: transport.since, until: transport.until }, row)
-    }
-    return complete(seen, seen.row)
-
-    function complete(
-      { state, since, until }: Pick<UpstreamState, 'state' | 'since' | 'until'>,
-      row?: FailureId
-    ): UpstreamState {
-      return { name, state, since, until, action: actionFor(name, state, row) }
-    }
-  }
-
-  /** Tells of those upstreams whose state is another one than was told last. */
-  function tell(upstreams: Iterable<Known>): void {
-    const changes: StateChange[] = []
-    for (const upstream of upstreams) {
-      const now = view(upstream)
-      upstream.cancelTimer()
-      if (now.until !== undefined && !closing.signal.aborted)
-        upstream.cancelTimer = clock.timer(Math.max(0, now.until - clock.now()) + 1, () => tell([upstream]))
-      if (now.state === upstream.told) continue
-      changes.push({ ...now, previous: upstream.told })
-      upstream.told = now.state
-    }
-    // What happened to an account is one event, however many upstreams it has.
-    for (const { state, action, until } of new Map(
-      changes.map((change) => [change.state, change])
-    ).values()) {
-      const names = changes.filter((change) => change.state === state).map(({ name }) => name)
-      const details = { upstreams: names, state, ...(until && { until: new Date(until).toISOString() }) }
-      if (state === 'ok') log.info(details, 'upstream is all right')
-      else if (action === undefined) log.warn(details, 'upstream is in trouble')
-      else log.warn({ ...details, action }, 'upstream needs a person')
-    }
-    for (const change of changes) for (const listener of stateListeners) safely(() => listener(change))
+  function ownUpstreams(owner: Owner): Known[] {
+    return [...known.values()].filter((upstream) => upstream.owner === owner)
   }
 
   /** What follows from the end of a call is not the business of its caller, who has an answer, or a better error. */
@@ -219,24 +173,22 @@ export function createUpstreamHealth({
   }
 
   function circuitChanged(owner: Owner): void {
-    const upstreams = ownUpstreams(owner)
     if (owner.circuit.state === 'closed') {
       // What opened it is over for all of them.
-      for (const { seen } of upstreams)
+      for (const { seen } of ownUpstreams(owner))
         if (seen.row !== undefined && needsAPerson({ row: seen.row, code: null }) !== undefined) seen.settle()
     }
-    tell(upstreams)
+    teller.tell(owner.upstreams)
     for (const listener of circuitListeners) safely(listener)
   }
 
   function renew(owner: Owner): void {
-    const upstreams = ownUpstreams(owner)
-    for (const { seen, transport } of upstreams) {
+    for (const { seen, transport } of ownUpstreams(owner)) {
       seen.reset()
       transport.reset()
     }
     owner.circuit.reset()
-    tell(upstreams)
+    teller.tell(owner.upstreams)
     for (const listener of circuitListeners) safely(listener)
   }
 
@@ -256,48 +208,6 @@ export function createUpstreamHealth({
     for (const listener of callListeners) safely(() => listener(told))
   }
 
-  /** Looks at an account in the name of nobody. */
-  async function look(owner: Owner): Promise<void> {
-    const { probe, account, circuit } = owner
-    if (probe === undefined || owner.probing || closing.signal.aborted) return
-    owner.probing = true
-    const { generation } = account
-    const startedAt = performance.now()
-    const limit = deadline(clock, PROBE_TIMEOUT_MS, () => new UpstreamError('T4'), closing.signal)
-    let error: unknown
-    let isGood = false
-    try {
-      await probe.run(limit.signal)
-      isGood = true
-    } catch (thrown) {
-      error = thrown
-    } finally {
-      limit.clear()
-      owner.probing = false
-    }
-    if (closing.signal.aborted) return
-    if (!isGood && !(error instanceof UpstreamError))
-      log.error({ err: error, account: owner.name }, 'account could not be looked at')
-    ended({ name: probe.name, operation: 'bootstrap' }, startedAt, error, isGood)
-    // What the old cookies met says nothing about those that came meanwhile.
-    if (generation !== account.generation) return
-    owner.learntAt = clock.now()
-    for (const upstream of ownUpstreams(owner))
-      if (upstream.name === probe.name || owner.provenByProbe.includes(upstream.name))
-        upstream.seen.note('bootstrap', error)
-    circuit.probed(probe.name, error)
-    tell(ownUpstreams(owner))
-  }
-
-  function checkLater(owner: Owner): void {
-    const quietMs = clock.now() - owner.learntAt
-    // One that waits for a person is looked at by its circuit.
-    const isDue = quietMs >= checkEveryMs && owner.circuit.state === 'closed' && owner.account.configured
-    const waitMs = quietMs >= checkEveryMs ? checkEveryMs : checkEveryMs - quietMs
-    if (isDue) void look(owner)
-    owner.cancelCheck = clock.timer(waitMs, () => checkLater(owner))
-  }
-
   function refusal(name: UpstreamName): UpstreamError | undefined {
     const { owner, transport } = find(name)
     return owner.circuit.refusal(name) ?? transport.refusal()
@@ -308,7 +218,7 @@ export function createUpstreamHealth({
       get accepted() {
         return upstream.seen.accepted
       },
-      view: () => view(upstream)
+      view: () => teller.view(upstream.name)
     })),
     get circuits() {
       return [
@@ -345,10 +255,10 @@ export function createUpstreamHealth({
       // What an answer to the old cookies says doesn't hold for those that replaced them meanwhile.
       if (operation !== 'media' && generation === account.generation) {
         seen.note(operation, error)
-        if (isGood || error instanceof UpstreamError) owner.learntAt = clock.now()
+        if (isGood || error instanceof UpstreamError) owner.looks.learnt()
       }
       for (const end of ends) safely(() => end(error))
-      if (operation !== 'media') safely(() => tell([upstream]))
+      if (operation !== 'media') safely(() => teller.tell([name]))
       ended({ name, operation }, startedAt, error, isGood, signal)
       if (!isGood) throw error
       return result as T
@@ -362,10 +272,10 @@ export function createUpstreamHealth({
       )
     },
     onCall: (listener) => void callListeners.push(listener),
-    onStateChange: (listener) => void stateListeners.push(listener),
+    onStateChange: teller.onChange,
     onCircuitChange: (listener) => void circuitListeners.push(listener),
     probeWith(name, run) {
-      find(name).owner.probe = { name, run }
+      find(name).owner.looks.probeWith(name, run)
     },
     isWaiting: (account) =>
       owners.some(({ name, circuit }) => name === account && circuit.state !== 'closed'),
@@ -373,22 +283,15 @@ export function createUpstreamHealth({
       for (const owner of owners) if (owner.name === account) renew(owner)
     },
     start() {
-      if (checkEveryMs === 0) return
-      for (const owner of owners) {
-        owner.learntAt = clock.now()
-        checkLater(owner)
-      }
+      for (const { looks } of owners) looks.start()
     },
     close() {
-      closing.abort(new Error('the gateway is stopping'))
-      for (const owner of owners) {
-        owner.cancelCheck()
-        owner.circuit.close()
+      teller.close()
+      for (const { looks, circuit } of owners) {
+        looks.close()
+        circuit.close()
       }
-      for (const { transport, cancelTimer } of known.values()) {
-        transport.close()
-        cancelTimer()
-      }
+      for (const { transport } of known.values()) transport.close()
     }
   }
 }

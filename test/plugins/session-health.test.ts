@@ -142,6 +142,33 @@ t.test('the same file, saved again, says that a person has passed the check', as
   t.equal(rig.app.upstream.account.generation, generation, 'while all is well it says nothing')
 })
 
+t.test('each state tells since when it holds', async (t) => {
+  const clock = handClock()
+  const rig = await sessionRig(t, { clock })
+  const began = async () => {
+    const { upstreams } = (await rig.get('/health')).json.data as {
+      upstreams: (UpstreamShown & { since: string })[]
+    }
+    return Object.fromEntries(upstreams.map(({ name, state, since }) => [name, `${state} ${since}`]))
+  }
+  const at = (state: string) => `${state} ${new Date(clock.now()).toISOString()}`
+  const started = at('ok')
+  t.strictSame(await began(), { sydney: started, 'image-creator': started, 'video-creator': started })
+  clock.pass(60_000)
+  t.equal((await rig.start()).status, 200)
+  t.strictSame(await began(), { sydney: started, 'image-creator': started, 'video-creator': started })
+  rig.sim.set('create', { redirect: 'https://login.live.com/login.srf' })
+  clock.pass(60_000)
+  checkAnswer(t, 'expired', await rig.start(), COOKIE_EXPIRED)
+  const expired = at('expired')
+  t.strictSame(await began(), { sydney: expired, 'image-creator': expired, 'video-creator': expired })
+  clock.pass(60_000)
+  t.strictSame(await began(), { sydney: expired, 'image-creator': expired, 'video-creator': expired })
+  rig.app.upstream.reload()
+  const over = at('ok')
+  t.strictSame(await began(), { sydney: over, 'image-creator': over, 'video-creator': over })
+})
+
 t.test('the operator says so (SIGHUP), for cookies that are in no file', async (t) => {
   const rig = await sessionRig(t, { config: { BING_COOKIE_FILE: undefined, BING_COOKIE_U: COOKIE } })
   rig.sim.set('bootstrap', { status: 403, body: '<html>Just a moment</html>' })
