@@ -41,7 +41,7 @@ export function createChatUpstream(
       onUnknown,
       log
     })
-    
+    upstream.probeWith('copilot', client.check)
     return {
       kind: 'copilot',
       client,

@@ -242,12 +242,12 @@ t.test('an account', async (t) => {
   }
 
   await t.test('how a trial ends, row by row', async (t) => {
-    const AGAIN = 'T5 C2 C3 C6 S6 S9 W3 I14 P1 P3 P6 P7 P11'.split(' ')
+    const AGAIN = 'T5 C2 C3 C6 S6 S9 W3 I14 P1 P3 P6 P6-cookies P7 P11'.split(' ')
     const NOTHING = [
       ...'T1 T2 T3 T4 T9 T9-bad T10 T11 outcome-unknown C1 C5 C7 C8 W1 W4 W5 W6 W7 W8 W9 W10 W11 W12'.split(
         ' '
       ),
-      ...'P4 P10 P15 P16 P18 P19 I15 I16 I21 I21-review V9'.split(' ')
+      ...'P4 P10 P15 P16 P18 P19 P-unclear I15 I16 I21 I21-review V9'.split(' ')
     ]
     for (const row of rows) {
       const { it, call, clock, refused } = halfOpen()

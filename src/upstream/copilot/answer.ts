@@ -1,8 +1,7 @@
 import type { Answer, Picture, Source, TextChange } from '../chat-client.ts'
-import { type FailureId, UpstreamError } from '../failures.ts'
+import { UpstreamError } from '../failures.ts'
 import { createTextStream, withoutHalfCharacter } from '../text-stream.ts'
 import {
-  ERROR_ROWS,
   MAX_ANSWER_CHARS,
   MAX_PARTS,
   MAX_PICTURES,
@@ -10,10 +9,10 @@ import {
   MAX_PREVIEWS_CHARS,
   MAX_REREAD_CHARS,
   MAX_SOURCE_CHARS,
-  MAX_SOURCES,
-  SHOWN_CODE
+  MAX_SOURCES
 } from './constants.ts'
-import { isObject, textOf, textsOf } from './json.ts'
+import { textOf, textsOf } from './json.ts'
+import { challengeFailure, errorFailure } from './refusals.ts'
 import type { CopilotEvent } from './scanner.ts'
 
 /** Makes the answer of one turn out of the socket's events. */
@@ -235,30 +234,6 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
 
 function keyOf({ messageId, partId }: CopilotEvent): string {
   return JSON.stringify([messageId, partId].map((id) => textOf(id).slice(0, ID_CHARS)))
-}
-
-/** Row P9. */
-function challengeFailure({ method }: CopilotEvent): UpstreamError {
-  const name = typeof method === 'string' && SHOWN_CODE.test(method) ? method : 'none'
-  return new UpstreamError('P9', { cause: new Error(`challenge, method ${name}`) })
-}
-
-/** Rows P10 to P14. */
-function errorFailure({ event, errorCode, errorDetail }: CopilotEvent, now: number): UpstreamError {
-  const code = textOf(errorCode)
-  const row: FailureId = Object.hasOwn(ERROR_ROWS, code) ? (ERROR_ROWS[code] as FailureId) : 'P14'
-  const cause = new Error(`${textOf(event)}: ${SHOWN_CODE.test(code) ? code : `${code.length} characters`}`)
-  if (row === 'P12') return new UpstreamError(row, { param: 'prompt', cause })
-  if (row === 'P13') return new UpstreamError(row, { retryAfter: secondsUntil(errorDetail, now), cause })
-  if (row === 'P14' && SHOWN_CODE.test(code)) return new UpstreamError(row, { code, cause })
-  return new UpstreamError(row, { cause })
-}
-
-/** Seconds until `nextAvailableAt`: whole, at least 1. Nothing when no date is named. */
-function secondsUntil(detail: unknown, now: number): number | undefined {
-  const at = Date.parse(isObject(detail) ? textOf(detail.nextAvailableAt) : '')
-  if (Number.isNaN(at)) return undefined
-  return Math.max(1, Math.ceil((at - now) / 1000))
 }
 
 /** An address that a reader could open; nothing when it is none. */

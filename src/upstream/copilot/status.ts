@@ -1,6 +1,8 @@
+import type { IncomingMessage } from 'node:http'
+import { bare, codeOf } from '../bare-error.ts'
 import { LOGIN_PAGE } from '../bing-hosts.ts'
 import { UpstreamError } from '../failures.ts'
-import type { UpstreamResponse } from '../http.ts'
+import { transportFailure, type UpstreamResponse } from '../http.ts'
 import { refuseBadStatus, retryAfterSeconds } from '../page-verdict.ts'
 import { CLIENT_REFUSED_STATUS } from './constants.ts'
 
@@ -24,4 +26,33 @@ export function refuseStatus(
   if (status >= 300 && status < 400 && location !== undefined && LOGIN_PAGE.test(location))
     throw new UpstreamError('P1', { cause })
   refuseBadStatus({ ...response, text: '', url: '' })
+}
+
+/** Rows for an upgrade that was answered like a plain request. */
+export function upgradeFailure(response: IncomingMessage, row401: 'P6' | 'P6-cookies'): unknown {
+  const status = response.statusCode ?? 0
+  const retryAfter = response.headers['retry-after']
+  try {
+    refuseStatus(
+      {
+        status,
+        location: response.headers.location,
+        headers: retryAfter === undefined ? {} : { 'retry-after': retryAfter }
+      },
+      row401
+    )
+  } catch (error) {
+    return error
+  }
+  return new UpstreamError('P14', { cause: new Error(`upgrade answered with ${status}`) })
+}
+
+/** Rows for a connection that broke before the WebSocket was open. */
+export function openFailure(error: Error, hasTcp: boolean, hasLine: boolean): UpstreamError {
+  // Without a code it is not the network but ws, which found the answer to the upgrade malformed; or, before there is a
+  // connection, the proxy agent.
+  if (hasTcp && codeOf(error) === undefined) return new UpstreamError('T11', { cause: bare(error) })
+  if (hasLine && ['ECONNRESET', 'EPIPE'].includes(codeOf(error) ?? ''))
+    return new UpstreamError('P15', { cause: bare(error) })
+  return transportFailure(bare(error), 'connecting')
 }

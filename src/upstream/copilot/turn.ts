@@ -4,7 +4,6 @@ import WebSocket from 'ws'
 import type { Clock } from '../../clock.ts'
 import { bare, codeOf } from '../bare-error.ts'
 import { UpstreamError } from '../failures.ts'
-import { transportFailure } from '../http.ts'
 import type { AnswerReducer } from './answer.ts'
 import {
   CLOSE_TIMEOUT_MS,
@@ -17,7 +16,7 @@ import {
   SET_OPTIONS
 } from './constants.ts'
 import { createEventScanner } from './scanner.ts'
-import { refuseStatus } from './status.ts'
+import { openFailure, upgradeFailure } from './status.ts'
 
 /** How long each stage of a turn may take, in milliseconds of the gateway's clock. */
 export interface TurnDeadlines {
@@ -228,33 +227,4 @@ export function runTurn(turn: CopilotTurn): Promise<void> {
       left(new UpstreamError(reducer.hasText ? 'P16' : 'P15', { cause }))
     })
   })
-}
-
-/** Rows for an upgrade that was answered like a plain request. */
-function upgradeFailure(response: IncomingMessage, row401: 'P6' | 'P6-cookies'): unknown {
-  const status = response.statusCode ?? 0
-  const retryAfter = response.headers['retry-after']
-  try {
-    refuseStatus(
-      {
-        status,
-        location: response.headers.location,
-        headers: retryAfter === undefined ? {} : { 'retry-after': retryAfter }
-      },
-      row401
-    )
-  } catch (error) {
-    return error
-  }
-  return new UpstreamError('P14', { cause: new Error(`upgrade answered with ${status}`) })
-}
-
-/** Rows for a connection that broke before the WebSocket was open. */
-function openFailure(error: Error, hasTcp: boolean, hasLine: boolean): UpstreamError {
-  // Without a code it is not the network but ws, which found the answer to the upgrade malformed; or, before there is a
-  // connection, the proxy agent.
-  if (hasTcp && codeOf(error) === undefined) return new UpstreamError('T11', { cause: bare(error) })
-  if (hasLine && ['ECONNRESET', 'EPIPE'].includes(codeOf(error) ?? ''))
-    return new UpstreamError('P15', { cause: bare(error) })
-  return transportFailure(bare(error), 'connecting')
 }

@@ -286,6 +286,8 @@ t.test('bing-gateway chat names the pictures', async (t) => {
   const attachments = [{ type: 'image' as const, url: 'http://127.0.0.1/media/1' }]
   const sources = [{ title: 'Foxes', url: 'https://foxes.example/' }]
   t.equal(formatAnswer(answer), 'A fox.')
+  const drawn = '![A fox](http://127.0.0.1/media/1)'
+  t.equal(formatAnswer({ ...answer, message: drawn, attachments }), drawn)
   t.equal(
     formatAnswer({ ...answer, attachments, sources }),
     'A fox.\n\nhttp://127.0.0.1/media/1\n\n[1] Foxes: https://foxes.example/'
