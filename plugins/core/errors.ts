@@ -90,11 +90,7 @@ function logError(error: GatewayError, request: FastifyRequest): void {
   const detail = { err: error, type: error.type, code: error.code ?? undefined }
   if (error.type === 'api_error') request.log.error(detail, 'request failed')
   else if (error.status >= 500) request.log.warn(detail, 'request failed')
-  else
-    request.log.info(
-      { type: error.type, code: error.code ?? undefined, param: error.param ?? undefined },
-      'request refused'
-    )
+  // What was refused stands in the line of the request.
 }
 
 /**
@@ -103,7 +99,7 @@ function logError(error: GatewayError, request: FastifyRequest): void {
  */
 export function reportFailure(thrown: unknown, request: FastifyRequest): GatewayError | undefined {
   if (thrown instanceof CallerGone || (request.raw.destroyed && !request.raw.complete)) {
-    request.log.info('caller left before the answer')
+    request.log.debug('caller left before the answer')
     return undefined
   }
   const error = toGatewayError(thrown)

@@ -114,7 +114,9 @@ export default fp(
             await keys.free(id, request)
           throw error
         }
-        kept = { status: error.status, headers: errorHeaders(error), body: JSON.stringify(errorBody(error)) }
+        // From here on this key brings the same answer about, however the upstream is.
+        const headers = { ...errorHeaders(error), 'x-should-retry': 'false' }
+        kept = { status: error.status, headers, body: JSON.stringify(errorBody(error)) }
       }
       const sealed = seal.seal(JSON.stringify(kept))
       const stored = await keys.finish(id, request, sealed)

@@ -143,6 +143,7 @@ function log({ request, route, status, ms, upstreamMs, queueMs, ownMs, failure, 
     caller: request.caller?.userId || undefined,
     type: failure?.type,
     code: failure?.code ?? undefined,
+    param: failure?.param ?? undefined,
     left: left || undefined
   }
   if (QUIET.has(route)) request.log.debug(line, 'request')

@@ -12,7 +12,7 @@ export interface WorkerLeaseSettings {
   leaseMs?: number
   /** No other gateway can be running on this store: whoever is there has ended. */
   alone: boolean
-  log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
+  log: Pick<BaseLogger, 'debug' | 'warn' | 'error'>
 }
 
 /**
@@ -62,9 +62,10 @@ export function createWorkerLease({
   async function takeOver(): Promise<void> {
     // After an outage of the store every lease has ended, those of the living too. They get time to renew theirs first.
     if (!alone && (steadySince === undefined || performance.now() - steadySince < leaseMs)) return
-    for (const worker of await store.dead(id, alone)) {
+    for (const { id: worker, inOrder } of await store.dead(id, alone)) {
       if (closed) return
-      log.warn({ worker }, 'a worker has ended; taking over what it had claimed')
+      if (inOrder) log.debug({ worker }, 'a worker has stopped; looking for what it has left')
+      else log.warn({ worker }, 'a worker has died; taking over what it had claimed')
       try {
         await giveBackAll(worker)
         await store.remove(worker, alone)

@@ -5,6 +5,7 @@ import { type MediaStore, mediaRow } from '../store/media-store.ts'
 import type { Picture } from '../upstream/chat-client.ts'
 import { UpstreamError } from '../upstream/failures.ts'
 import { type Media, type MediaClient, typeOfBytes } from '../upstream/media/client.ts'
+import { withRetries } from '../upstream/retry.ts'
 import { mediaFolder, storeFile } from './archive.ts'
 import type { MediaStorage } from './storage.ts'
 
@@ -88,7 +89,8 @@ export function createChatPictures({ media, storage, files, clock, log }: ChatPi
     const told = { ...(url === undefined ? {} : { url }), ...(prompt === undefined ? {} : { prompt }) }
     if (url !== undefined) {
       try {
-        return { ...told, copy: await copy(await media.fetch(url, signal, 'image'), signal) }
+        const file = await withRetries({ clock, signal }, () => media.fetch(url, signal, 'image'))
+        return { ...told, copy: await copy(file, signal) }
       } catch (error) {
         failed(error, 'picture of an answer')
       }

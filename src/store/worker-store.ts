@@ -29,19 +29,22 @@ export function createWorkerStore(store: Store) {
     /**
      * Workers whose lease has ended, and those that have claims and no lease: they were taken for dead, went on, and then
      * died. @param all whoever else there is, too: nobody else can be alive
+     * @returns `inOrder`: it has ended its lease itself
      */
-    async dead(self: string, all: boolean): Promise<string[]> {
-      const { rows } = await sql<{ id: string }>`
-        select id from workers where ${all ? sql`true` : sql`alive_until < ${store.now()}`}
-        union select worker from tasks where worker is not null and worker not in (select id from workers)
-        union select worker from deliveries where worker is not null and worker not in (select id from workers)
-        union select worker from idempotency where worker is not null and worker not in (select id from workers)
-        union select asked_by from conversations
+    async dead(self: string, all: boolean): Promise<{ id: string; inOrder: boolean }[]> {
+      const { rows } = await sql<{ id: string; alive_until: number | null }>`
+        select id, alive_until from workers where ${all ? sql`true` : sql`alive_until < ${store.now()}`}
+        union select worker, null from tasks where worker is not null and worker not in (select id from workers)
+        union select worker, null from deliveries where worker is not null and worker not in (select id from workers)
+        union select worker, null from idempotency where worker is not null and worker not in (select id from workers)
+        union select asked_by, null from conversations
           where asked_by is not null and asked_by not in (select id from workers)`.execute(db)
-      return rows.map(({ id }) => id).filter((id) => id !== self)
+      return rows
+        .filter(({ id }) => id !== self)
+        .map(({ id, alive_until: aliveUntil }) => ({ id, inOrder: aliveUntil === 0 }))
     },
 
-    /** Ends a worker's lease now. */
+    /** Ends a worker's lease now, as that of one that stops in order. */
     async end(id: string): Promise<void> {
       await db.updateTable('workers').set({ alive_until: 0 }).where('id', '=', id).execute()
     },

@@ -126,6 +126,21 @@ t.test('a failure after Bing was asked is an answer too', async (t) => {
   t.strictSame([again.status, again.text, again.headers['x-should-retry']], [422, refused.text, 'false'])
   t.equal(again.headers['idempotency-replayed'], 'true')
   t.equal(received(gateway, 'bad'), 1)
+
+  gateway.sim.enqueue('create', { status: 429, headers: { 'retry-after': '30' } })
+  const start = (key: string) => gateway.post('/create_conversation', { userId: USER }, keyed(key))
+  const throttled = await start('busy')
+  t.strictSame(
+    [throttled.status, throttled.headers['retry-after'], throttled.headers['x-should-retry']],
+    [429, '30', 'false'],
+    'a repeat under this key can not help'
+  )
+  const repeated = await start('busy')
+  t.strictSame(
+    [repeated.status, repeated.headers['x-should-retry'], repeated.headers['idempotency-replayed']],
+    [429, 'false', 'true']
+  )
+  t.equal((await start('another')).status, 200)
 })
 
 t.test('a caller who hung up gets the answer with a repeat', async (t) => {

@@ -258,22 +258,31 @@ onBothEngines(t, 'what a task ends with is stored in one piece', async (t, { sto
 
 onBothEngines(t, 'workers and their leases', async (t, { store }) => {
   const workers = createWorkerStore(store)
+  const dead = async (self: string, all: boolean) =>
+    (await workers.dead(self, all)).map(({ id }) => id).sort()
   t.equal(await workers.renew('a', 60_000), false, 'a lease that begins')
   t.equal(await workers.renew('a', 60_000), true)
   await workers.renew('b', -1)
-  t.strictSame(await workers.dead('a', false), ['b'])
-  t.strictSame(await workers.dead('b', false), [], 'nobody takes over from themselves')
-  t.strictSame((await workers.dead('c', true)).sort(), ['a', 'b'])
+  t.strictSame(await dead('a', false), ['b'])
+  t.strictSame(await dead('b', false), [], 'nobody takes over from themselves')
+  t.strictSame(await dead('c', true), ['a', 'b'])
   await workers.remove('a', false)
-  t.strictSame((await workers.dead('c', true)).sort(), ['a', 'b'], 'who lives is not removed')
+  t.strictSame(await dead('c', true), ['a', 'b'], 'who lives is not removed')
   await workers.end('a')
-  t.strictSame((await workers.dead('b', false)).sort(), ['a'])
+  t.strictSame(
+    (await workers.dead('c', true)).sort((one, other) => one.id.localeCompare(other.id)),
+    [
+      { id: 'a', inOrder: true },
+      { id: 'b', inOrder: false }
+    ]
+  )
+  t.strictSame(await dead('b', false), ['a'])
   await workers.remove('b', false)
   t.equal(await workers.renew('b', 60_000), false, 'who was taken over learns of it')
   const tasks = createTaskStore(store)
   await tasks.insert(video('orphan'))
   await tasks.claimQueued('nobody', 'video', 2000, 0, 1)
-  t.strictSame((await workers.dead('b', false)).sort(), ['a', 'nobody'], 'whose claims outlived their lease')
+  t.strictSame(await dead('b', false), ['a', 'nobody'], 'whose claims outlived their lease')
 })
 
 onBothEngines(t, "a prompt that is about to leave is nobody else's", async (t, { store }) => {

@@ -385,6 +385,19 @@ t.test('pictures are copied, and found again', async (t) => {
     if (!('url' in want)) t.equal((await fetched(attachments[0].url)).status, 200)
   }
   t.match(log(), /picture of an answer could not be copied/)
+  sim.set('copilot.picture', {})
+  sim.enqueue('copilot.picture', { status: 503 })
+  const patient = await post('/chatgpt', {
+    ...identity,
+    prompt: 'Draw once more',
+    invocationId: cases.length + 1
+  })
+  t.match(
+    patient.json.attachments[0],
+    { contentType: 'image/png' },
+    'a hiccup of the media host is waited out'
+  )
+  t.equal(patient.json.attachments[0].preview, undefined)
   const streamed = await post('/chatgpt', { ...identity, prompt: 'Draw a hare', stream: true })
   const [delta, done] = streamed.text
     .split('\n\n')
