@@ -114,19 +114,22 @@ export const REPLAYED = {
   })
 }
 
+/** Without an example: Swagger UI would fill it in, and every try after the first would get the first one's answer. */
 export const idempotencyKeyHeader = {
   'Idempotency-Key': Type.Optional(
     Type.String({
       description:
-        'Any text that is new for each creation. A repeat with the same key and body, within 24 hours, gets the answer of the first request and creates nothing.',
-      examples: ['7f9c2ba4-e88f-4a1d-9c5e-0d2b6f3a1c58']
+        'Any text that is new for each creation, such as a UUID. A repeat with the same key and body, within 24 hours, gets the answer of the first request and creates nothing.'
     })
   )
 }
 
-/** @param what the preferences that the route knows */
+/**
+ * Without an example, as above: Swagger UI would send it with every try.
+ * @param what the preferences that the route knows
+ */
 export const preferHeader = (what: string) => ({
-  Prefer: Type.Optional(Type.String({ description: `RFC 7240. ${what}.`, examples: ['wait=30'] }))
+  Prefer: Type.Optional(Type.String({ description: `RFC 7240. ${what}.` }))
 })
 
 export const webhookUrl = Type.Optional(

@@ -162,7 +162,7 @@ const SHOWN: readonly Shown[] = [
   own(
     'content_type_unknown',
     'invalid_request_error',
-    'This route does not read bodies of this content type.',
+    'This route does not read bodies of this content type. Send application/json.',
     {
       status: 415
     }

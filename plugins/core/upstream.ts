@@ -41,7 +41,10 @@ export default fp(
       log,
       isWaiting: () => isWaiting('bing')
     })
-    if (!account.configured) log.warn('no _U cookie is set: every call to Bing will be refused with 401')
+    if (!account.configured) {
+      const { BING_COOKIE_FILE: file } = config
+      log.warn({ file }, 'no _U cookie is set: every call to Bing will be refused with 401')
+    }
     const copilot =
       config.CHAT_UPSTREAM === 'copilot'
         ? openCopilotSession({

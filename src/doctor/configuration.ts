@@ -21,7 +21,7 @@ export function checkConfiguration(env: Environment): { config: Config | undefin
     if (!(error instanceof ConfigError)) throw error
     const detail = `${error.problems.length === 1 ? 'A bad setting' : `${error.problems.length} bad settings`}: ${error.problems.join('; ')}.`
     const hint =
-      'Correct them in the environment or in .env; docs/contract.md and .env.example list every setting.'
+      'Correct them where the gateway gets its environment from. README.md and .env.example list every setting.'
     return { config: undefined, finding: { ok: false, detail, hint } }
   }
   const given = Object.keys(ConfigSchema.properties).filter((name) => env[name]?.trim())

@@ -39,14 +39,14 @@ export function followCookies({
       if (account.replace(given, { anew: isWaiting() }))
         log.info({ from, configured: account.configured }, `${what} loaded`)
     } catch (error) {
-      log.error({ err: error, from }, `${what} could not be read; what was there stays`)
+      log.error({ from, reason: (error as Error).message }, `${what} could not be read; what was there stays`)
     }
   }
 
   function takeFile(content: ReturnType<typeof readTextFile>): void {
     const [from] = file
     if ('text' in content) take(from, content.text)
-    else log.error({ err: content.error, from }, `${what} could not be read; what was there stays`)
+    else log.error({ from, reason: content.error.message }, `${what} could not be read; what was there stays`)
   }
 
   const [, path] = file

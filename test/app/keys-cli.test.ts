@@ -148,6 +148,8 @@ for (const engine of ['sqlite', 'postgres'] as const) {
     const asked = await cli(t, { ...client, BING_GATEWAY_KEY: key }, 'chat', 'Hi')
     t.equal(asked.code, 0, asked.stderr)
     t.equal((await cli(t, client, 'chat', 'Hi', '--key', key)).code, 0)
+    const nameless = await cli(t, { BING_GATEWAY_URL: gateway.url, BING_GATEWAY_KEY: key }, 'chat', 'Hi')
+    t.strictSame([nameless.code, nameless.stderr], [0, ''], 'the key says whose it is')
     const without = await cli(t, client, 'chat', 'Hi')
     t.strictSame([without.code, without.stdout], [1, ''])
     t.match(without.stderr, /^bing-gateway: An API key is needed/)
