@@ -14,8 +14,16 @@ const RECENT = 12
 
 const sha256 = (source: string) => `'sha256-${createHash('sha256').update(source).digest('base64')}'`
 
-/** Nothing but the page's own script and style runs, nothing but this gateway is asked, media come from Bing. */
-function policy({ BING_URL, BING_MEDIA_URL }: Pick<Config, 'BING_URL' | 'BING_MEDIA_URL'>) {
+/**
+ * Nothing but the page's own script and style runs, nothing but this gateway is asked, media come from Bing. Pictures of
+ * answers come from Copilot, where that chats.
+ */
+function policy({
+  BING_URL,
+  BING_MEDIA_URL,
+  CHAT_UPSTREAM,
+  COPILOT_URL
+}: Pick<Config, 'BING_URL' | 'BING_MEDIA_URL' | 'CHAT_UPSTREAM' | 'COPILOT_URL'>) {
   const media = [
     ...new Set([
       "'self'",
@@ -33,7 +41,7 @@ function policy({ BING_URL, BING_MEDIA_URL }: Pick<Config, 'BING_URL' | 'BING_ME
       'default-src': ["'none'"],
       'script-src': [sha256(SCRIPT)],
       'style-src': [sha256(STYLE)],
-      'img-src': media,
+      'img-src': CHAT_UPSTREAM === 'copilot' ? [...new Set([...media, new URL(COPILOT_URL).origin])] : media,
       'media-src': media,
       'connect-src': ["'self'"],
       'base-uri': ["'none'"],
@@ -88,7 +96,8 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
             recent: page.map((task) => toTaskView(task, copies.get(task.id))),
             nextCursor: found.length > RECENT && last !== undefined ? encodeCursor(last) : null,
             anonymous,
-            keysOnly: config.AUTH_MODE === 'key'
+            keysOnly: config.AUTH_MODE === 'key',
+            chatName: config.CHAT_UPSTREAM === 'copilot' ? 'Copilot' : 'Bing'
           })
         )
     }

@@ -26,11 +26,10 @@ const SPEEDS = [
   { id: 'fast', name: 'Fast' }
 ]
 
-const EXAMPLES = [
-  'What can you help me with?',
-  'Give me three ideas for a rainy Sunday',
-  'How high is Mount Fuji?'
-]
+const EXAMPLES = {
+  Bing: ['What can you help me with?', 'Give me three ideas for a rainy Sunday', 'How high is Mount Fuji?'],
+  Copilot: ['What can you help me with?', 'Draw a lighthouse at dusk', 'How high is Mount Fuji?']
+}
 
 export interface StudioPage {
   /** Creations of visitors without a name; empty where those are not allowed. */
@@ -41,10 +40,12 @@ export interface StudioPage {
   anonymous: boolean
   /** AUTH_MODE=key: names alone count for nothing. */
   keysOnly: boolean
+  /** Who answers in the chat. */
+  chatName: keyof typeof EXAMPLES
 }
 
 /** The whole studio page. */
-export function studioPage({ recent, nextCursor, anonymous, keysOnly }: StudioPage): string {
+export function studioPage({ recent, nextCursor, anonymous, keysOnly, chatName }: StudioPage): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -57,7 +58,7 @@ export function studioPage({ recent, nextCursor, anonymous, keysOnly }: StudioPa
 <style>${new Markup(STYLE)}</style>
 ${SCRIPT_ELEMENT}
 </head>
-<body data-auth="${keysOnly ? 'key' : 'whitelist'}" data-anonymous="${String(anonymous)}">
+<body data-auth="${keysOnly ? 'key' : 'whitelist'}" data-anonymous="${String(anonymous)}" data-chat="${chatName}">
 <a class="skip" href="#main">Skip to the content</a>
 ${header(anonymous, keysOnly)}
 <main id="main">
@@ -65,7 +66,7 @@ ${header(anonymous, keysOnly)}
 <div id="actions" role="status"></div>
 <p id="announcer" class="sr" role="status"></p>
 <div class="work">
-${chat(keysOnly)}
+${chat(keysOnly, chatName)}
 <div class="create">
 ${images()}
 ${video()}
@@ -73,7 +74,11 @@ ${video()}
 </div>
 ${recentCreations(recent, nextCursor)}
 </main>
-<footer><p>Answers, pictures and videos come from Bing through your own gateway. Check what matters.</p>
+<footer><p>${
+    chatName === 'Bing'
+      ? 'Answers, pictures and videos come from Bing'
+      : `Answers come from ${chatName}, pictures and videos from Bing,`
+  } through your own gateway. Check what matters.</p>
 <p><a href="docs">API reference</a> <a href="openapi.json">OpenAPI document</a></p></footer>
 </body>
 </html>
@@ -104,7 +109,10 @@ const nameOrKeyField = (
   anonymous ? 'Chat needs it; images and video work without.' : 'Everything on this page needs it.'
 }</span></span>`
 
-const chat = (keysOnly: boolean) => html`<section id="chat" class="panel" aria-labelledby="chat-title">
+const chat = (
+  keysOnly: boolean,
+  chatName: StudioPage['chatName']
+) => html`<section id="chat" class="panel" aria-labelledby="chat-title">
 <div class="panel-head"><h1 id="chat-title">Chat</h1><span id="chat-turns" class="muted"></span>
 <button type="button" id="chat-new" class="quiet">New conversation</button></div>
 <details id="history"><summary>History</summary>
@@ -114,13 +122,13 @@ const chat = (keysOnly: boolean) => html`<section id="chat" class="panel" aria-l
 <button type="button" id="history-more" class="quiet" hidden>Load more</button></div>
 </details>
 <div id="chat-log" role="log" aria-live="polite" aria-label="Conversation" tabindex="0">
-<div id="chat-welcome"><p class="lead">Ask Bing anything</p>
+<div id="chat-welcome"><p class="lead">Ask ${chatName} anything</p>
 <p class="muted">${
   keysOnly
     ? 'Put your API key and your user name into the fields at the top'
     : 'Put a name from the whitelist, or an API key, into the field at the top'
 }, then write below or pick a start.</p>
-<div class="chips" role="group" aria-label="Examples">${EXAMPLES.map(
+<div class="chips" role="group" aria-label="Examples">${EXAMPLES[chatName].map(
   (text) => html`<button type="button" class="chip" data-ask>${text}</button>`
 )}</div></div>
 </div>

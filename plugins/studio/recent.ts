@@ -9,6 +9,12 @@ export const STATUS_LABELS: Record<TaskView['status'], string> = {
   cancelled: 'Cancelled'
 }
 
+/**
+ * Behind the address of a film: some browsers show its first picture only when told where to look, before anybody has
+ * started it. https://www.w3.org/TR/media-frags/#naming-time
+ */
+export const STILL = '#t=0.1'
+
 interface ShownFile {
   url: string
   width: number | null
@@ -21,8 +27,7 @@ interface ShownFile {
 export function taskCard(task: TaskView): Markup {
   const files = filesOf(task)
   return html`<li class="card" tabindex="-1" data-task="${task.id}" data-status="${task.status}">
-${preview(task, files)}
-<div class="card-text">
+${preview(task, files)}<div class="card-text">
 <p class="card-prompt" title="${task.prompt}">${task.prompt}</p>
 <p class="card-meta"><span class="badge ${task.status}">${STATUS_LABELS[task.status]}</span>
 <span>${task.kind === 'video' ? 'Video' : 'Pictures'}</span>
@@ -59,10 +64,11 @@ function ownPath(url: string): string {
   return `media/${pathname.split('/').pop()}${search}`
 }
 
-function preview({ prompt }: TaskView, files: readonly ShownFile[]): Markup {
+/** Nothing for what has ended without files. */
+function preview({ prompt, status }: TaskView, files: readonly ShownFile[]): Markup | false {
   const film = files.find(({ isFilm }) => isFilm)
   if (film !== undefined) {
-    return html`<div class="preview"><video controls playsinline preload="metadata" aria-label="${prompt}"${size(film)} src="${film.url}"></video></div>`
+    return html`<div class="preview"><video controls playsinline preload="metadata" aria-label="${prompt}"${size(film)} src="${film.url}${STILL}"></video></div>`
   }
   if (files.length > 0) {
     return html`<div class="preview mosaic n${Math.min(files.length, 4)}">${files.map(
@@ -70,7 +76,7 @@ function preview({ prompt }: TaskView, files: readonly ShownFile[]): Markup {
         html`<a href="${file.url}" target="_blank" rel="noopener noreferrer"><img loading="lazy" decoding="async" alt="${prompt}"${size(file)} src="${file.url}"></a>`
     )}</div>`
   }
-  return html`<div class="preview empty" aria-hidden="true"></div>`
+  return status === 'processing' && html`<div class="preview empty" aria-hidden="true"></div>`
 }
 
 function size({ width, height }: ShownFile): Markup | false {

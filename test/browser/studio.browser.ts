@@ -305,6 +305,44 @@ t.test('more of the recent creations', async (t) => {
   t.strictSame(complaints, [])
 })
 
+t.test('a card of what has failed is short, one of a film shows a still', async (t) => {
+  const gateway = await startGateway(t)
+  gateway.sim.set('media', { plain: false })
+  const { page, complaints, screenshot } = await visit(t, `${await gateway.listen()}/studio`)
+  await page.getByLabel('What should happen in the video?').fill('ocean waves at sunset')
+  await page.getByRole('button', { name: 'Create video' }).click()
+  const cards = page.locator('#recent .card')
+  await cards.locator('video').waitFor()
+  await page.getByLabel('What should be in the picture?').fill('gore')
+  await page.getByRole('button', { name: 'Create images' }).click()
+  for (const when of ['as it fails', 'as the page comes']) {
+    const failed = cards.filter({ hasText: 'gore' })
+    await failed.locator('.card-error').waitFor()
+    t.match(await failed.locator('.card-error').innerText(), /content policy/)
+    const [short, whole] = [await failed.boundingBox(), await cards.nth(1).boundingBox()]
+    t.equal(short?.y, whole?.y, 'side by side')
+    t.ok(
+      (short?.height ?? 0) * 2 < (whole?.height ?? 0),
+      `${when}: ${short?.height} of ${whole?.height} pixels`
+    )
+
+    const film = cards.locator('video')
+    t.equal(await film.getAttribute('preload'), 'metadata')
+    await film.evaluate(
+      (video: Element) =>
+        video.readyState >= 2 || new Promise((resolve) => video.addEventListener('loadeddata', resolve))
+    )
+    t.strictSame(
+      await film.evaluate((video: Element) => [video.currentTime, video.paused]),
+      [0.1, true],
+      'a moment after its beginning'
+    )
+    await screenshot(`failed ${when}`)
+    if (when === 'as it fails') await page.reload()
+  }
+  t.strictSame(beyondRefusals(complaints), [])
+})
+
 t.test('light, dark and narrow', async (t) => {
   const gateway = await startGateway(t)
   const { page, complaints, screenshot } = await visit(t, `${await gateway.listen()}/studio`)

@@ -93,6 +93,19 @@ t.test('the policy allows exactly the inline script and style of the page', asyn
   t.equal(headers['cross-origin-embedder-policy'], undefined, "Bing's pictures carry no resource policy")
 })
 
+t.test('with Copilot, the page names it and may show its pictures', async (t) => {
+  const copilot = {
+    chatUpstream: 'copilot',
+    config: { COPILOT_URL: 'https://copilot.example/site' }
+  } as const
+  const { dom, headers } = await page(await startGateway(t, copilot))
+  const { 'img-src': pictures, 'media-src': films } = directives(headers['content-security-policy'])
+  t.strictSame(pictures, [...(films ?? []), 'https://copilot.example'])
+  const words = dom.querySelector('body')?.innerText.replace(SCRIPT, '')
+  t.match(words, /Ask Copilot anything/)
+  t.match(words, /Answers come from Copilot, pictures and videos from Bing,/)
+})
+
 t.test('the page runs no handler or style that the policy would block', async (t) => {
   const { dom } = await page(await startGateway(t))
   const attributes = dom.querySelectorAll('*').flatMap((element) => Object.keys(element.attributes))
@@ -209,7 +222,7 @@ t.test('only http(s) addresses become src or href', async (t) => {
       .querySelectorAll('.card [src], .card [href]')
       .flatMap((e) => e.getAttribute('src') ?? e.getAttribute('href')),
     [
-      'https://th.bing.com/th/id/OVID.1?pid=videocreator',
+      'https://th.bing.com/th/id/OVID.1?pid=videocreator#t=0.1',
       'https://th.bing.com/th/id/OIG.1',
       'https://th.bing.com/th/id/OIG.1'
     ]

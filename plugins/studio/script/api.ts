@@ -83,7 +83,7 @@ function errorCard(error, retry) {
     retry && known.canRetry && h('button', { type: 'button', class: 'quiet', onclick: retry }, 'Try again'))
 }
 
-const SERVICES = { sydney: 'Chat', 'image-creator': 'Images', 'video-creator': 'Video' }
+const SERVICES = { sydney: 'Chat', copilot: 'Chat', 'image-creator': 'Images', 'video-creator': 'Video' }
 
 // What a person must do stands above everything else; one line for all services that wait for the same.
 function showActions(upstreams) {
@@ -104,7 +104,10 @@ async function showHealth() {
     const { cookie, session, upstreams } = (await api('GET', 'health', { as: NOBODY })).data
     const isWell = upstreams.every((upstream) => !upstream.action)
     state = cookie !== 'set' || !isWell ? 'bad' : session === 'active' ? 'good' : 'idle'
-    text = cookie !== 'set' ? 'No cookie set' : !isWell ? 'Needs your attention' : session === 'active' ? 'Signed in to Bing' : 'Ready'
+    // With Copilot there are two accounts, and the one at Copilot may be nobody's.
+    const isAllBing = chatName() === 'Bing'
+    text = cookie !== 'set' ? (isAllBing ? 'No cookie set' : 'No Bing cookie set') : !isWell ? 'Needs your attention'
+      : session !== 'active' ? 'Ready' : isAllBing ? 'Signed in to Bing' : 'Connected'
     showActions(upstreams)
   } catch { /* said by the text */ }
   pill.dataset.state = state

@@ -2,6 +2,9 @@
 export const BASE = `
 const $ = (id) => document.getElementById(id)
 
+// Who answers in the chat.
+const chatName = () => document.body.dataset.chat
+
 // Text only ever becomes a text node or an attribute; there is no way to pass HTML.
 function h(tag, props, ...children) {
   const element = document.createElement(tag)

@@ -6,7 +6,7 @@ const begun = new Map()
 let asking = new AbortController()
 
 function bubble(who, ...content) {
-  const element = h('div', { class: 'bubble ' + who }, h('span', { class: 'sr' }, who === 'me' ? 'You:' : 'Bing:'), ...content)
+  const element = h('div', { class: 'bubble ' + who }, h('span', { class: 'sr' }, who === 'me' ? 'You:' : chatName() + ':'), ...content)
   $('chat-welcome').hidden = true
   $('chat-log').append(element)
   $('chat-log').scrollTop = $('chat-log').scrollHeight
@@ -36,11 +36,19 @@ function leaveChat() {
   closeHistory()
 }
 
+// An answer of pictures alone has their addresses for a text, for those who show nothing else.
+const textBeside = (message, attachments) => message.split('\\n\\n')
+  .filter((line) => !attachments.some(({ url }) => line.startsWith('![') && line.endsWith('](' + url + ')'))).join('\\n\\n')
+
 function showAnswer(answer) {
+  const { attachments = [] } = answer
+  const text = textBeside(answer.message, attachments)
+  const pictures = drawings(attachments)
   const sources = (answer.sources || []).filter((source) => httpUrl(source.url))
-  const notice = answer.notice === 'answer_revoked' ? 'Bing withdrew this answer.' : 'Bing broke off here; the answer is not complete.'
+  const notice = answer.notice === 'answer_revoked' ? 'This answer was withdrawn.' : 'The answer breaks off here; it is not complete.'
   return bubble('bing',
-    h('div', { class: 'prose' }, markdown(answer.message, answer.sources)),
+    text !== '' && h('div', { class: 'prose' }, markdown(text, answer.sources)),
+    pictures.length > 0 && h('div', { class: 'drawn' + (pictures.length > 1 ? ' many' : '') }, pictures.map(drawn)),
     answer.truncated && h('p', { class: 'notice' }, notice),
     sources.length > 0 && h('div', { class: 'sources' }, h('h3', {}, 'Sources'),
       h('ol', {}, sources.map(({ title, url }) => h('li', {},

@@ -2,7 +2,7 @@
 export const HISTORY = `
 const OBSTACLES = {
   full: 'This conversation has no turns left. You can read it here.',
-  expired: 'Bing has forgotten this conversation. You can read it here.',
+  expired: 'This conversation has expired. You can read it here.',
   open: "You can only read this conversation: going on takes its signature, which this tab doesn't have."
 }
 

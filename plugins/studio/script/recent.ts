@@ -12,7 +12,7 @@ function preview(task, files) {
   if (pictures.length > 0)
     return h('div', { class: 'preview mosaic n' + Math.min(pictures.length, 4) },
       pictures.map((picture) => image(picture, task.prompt, { loading: 'lazy' })))
-  return h('div', { class: 'preview empty', 'aria-hidden': 'true' })
+  return task.status === 'processing' && h('div', { class: 'preview empty', 'aria-hidden': 'true' })
 }
 
 function downloads(files) {

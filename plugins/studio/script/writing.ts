@@ -2,12 +2,12 @@
 export const WRITING = `
 const STOPPED = 'stopped by the reader'
 
-// A bubble whose text grows; what Bing takes back goes from the page, too.
+// A bubble whose text grows; what is taken back goes from the page, too.
 function liveBubble(question) {
   const log = $('chat-log')
   const prose = h('div', { class: 'prose' })
   const dots = h('span', { class: 'dots' }, h('i'), h('i'), h('i'))
-  const element = bubble('bing typing', h('span', { class: 'sr' }, 'Bing is writing'), prose, dots)
+  const element = bubble('bing typing', h('span', { class: 'sr' }, chatName() + ' is writing'), prose, dots)
   let text = ''
   let frame = 0
   let scrolledTo = log.scrollTop

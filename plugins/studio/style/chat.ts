@@ -20,6 +20,14 @@ export const CHAT = `
 .table th, .table td { border: 1px solid var(--line); padding: .3em .7em; text-align: left; background: var(--surface); overflow-wrap: normal; }
 .cite { line-height: 0; font-size: .72em; }
 .cite a, .cite { text-decoration: none; padding: 0 .1em; }
+.drawn { display: grid; gap: .6rem; align-items: start; width: 20rem; max-width: 100%; }
+.prose + .drawn { margin-top: .7rem; }
+.drawn:has(> .tall:only-child) { width: 14rem; }
+.drawn.many { grid-template-columns: repeat(2, minmax(0, 1fr)); width: 27rem; }
+.drawn figure { margin: 0; min-width: 0; }
+.drawn img { background: var(--line); }
+.drawn img:not([width]) { aspect-ratio: 1; object-fit: contain; }
+.drawn figcaption { margin-top: .25rem; font-size: .8125rem; color: var(--muted); }
 .bubble .notice { margin-top: .6rem; }
 #actions { display: grid; gap: .5rem; }
 #actions:empty { position: absolute; }

@@ -36,8 +36,9 @@ export const CREATIONS = `
 #recent h2 { margin-bottom: .6rem; }
 .cards { list-style: none; display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(15rem, 100%), 1fr)); }
 .card { background: var(--surface); border: 1px solid var(--line); border-radius: var(--radius); overflow: hidden; min-width: 0; }
+.card:not(:has(.preview)) { align-self: start; }
 .preview { position: relative; aspect-ratio: 4 / 3; background: var(--sunken); overflow: hidden; }
-.preview video { width: 100%; height: 100%; object-fit: contain; background: #000; display: block; }
+.preview video { width: 100%; height: 100%; object-fit: contain; background: #1b2430; display: block; }
 .mosaic { display: grid; gap: 2px; grid-template-columns: 1fr 1fr; grid-auto-rows: minmax(0, 1fr); }
 .mosaic.n1 { grid-template-columns: 1fr; }
 .mosaic.n3 > :first-child { grid-row: span 2; }
