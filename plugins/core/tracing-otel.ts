@@ -37,6 +37,7 @@ const FLUSH_MS = 2000
 const REMEMBERED_TASKS = 10_000
 /** Between two complaints about a collector that does not answer; in milliseconds. */
 const COMPLAIN_EVERY_MS = 60_000
+const NOT_FOUND_HANDLER = 'notFoundHandler'
 const UNTRACED = new Set(['/livez', '/readyz', '/metrics'])
 
 /** OpenTelemetry's word for what an operation does, where it has one. */
@@ -219,16 +220,20 @@ function exporterOf(config: Config): SpanExporter {
   return new Exporter({ url, headers })
 }
 
-/** The same exporter; that it fails is in the log, now and then. Traces are not worth more than that. */
+/**
+ * The same exporter, without the span that @fastify/otel makes of the handler of unknown routes, whatever it is told.
+ * That it fails is in the log, now and then; traces are not worth more than that.
+ */
 function watched(exporter: SpanExporter, log: Pick<BaseLogger, 'warn'>): SpanExporter {
   let complainedAt = Number.NEGATIVE_INFINITY
   return {
     export(spans, done) {
-      exporter.export(spans, (result) => {
+      const ours = spans.filter(({ name }) => !name.startsWith(NOT_FOUND_HANDLER))
+      exporter.export(ours, (result) => {
         // Success is 0. What the collector said is not logged: it may repeat what it was sent.
         if (result.code !== 0 && performance.now() - complainedAt > COMPLAIN_EVERY_MS) {
           complainedAt = performance.now()
-          log.warn({ spans: spans.length }, 'traces could not be sent to the collector')
+          log.warn({ spans: ours.length }, 'traces could not be sent to the collector')
         }
         done(result)
       })

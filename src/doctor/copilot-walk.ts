@@ -29,8 +29,7 @@ export async function walkCopilot(walk: Walk): Promise<void> {
     log: {
       info() {},
       warn() {},
-      error: ({ err, from }: { err: NodeJS.ErrnoException; from: string }) =>
-        void problems.push(`${from}: ${err.code ?? err.message}`)
+      error: ({ from, reason }: { from: string; reason: string }) => void problems.push(`${from}: ${reason}`)
     } as never
   })
   secrets.add(session.token(), ...cookiesOf(session, config.COPILOT_URL))

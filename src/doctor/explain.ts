@@ -20,7 +20,10 @@ export function explain(error: unknown, context: { protocol: Protocol; wire: Wir
       ok: false,
       detail,
       wire,
-      hint: 'Something accepts connections and does not answer: check firewall and proxy, then run the doctor again.'
+      hint:
+        wire === undefined
+          ? 'Something accepts connections and does not answer: check firewall and proxy, then run the doctor again.'
+          : 'The upstream answers, but what was asked for did not come in the time that the doctor gives it. Try again in some minutes.'
     }
   }
   if (error instanceof RunEnded) return { ok: false, detail: `It was not over when ${error.message}.` }

@@ -157,7 +157,9 @@ function encrypted(socket: Socket, host: string, signal: AbortSignal, sockets: S
           what,
           /RESET|EPIPE|closed/.test(what)
             ? 'The connection is cut while it is encrypted, as firewalls and blocked regions do it. Try another network, or HTTPS_PROXY.'
-            : 'The certificate is not trusted: something between here and Microsoft opens TLS (then NODE_EXTRA_CA_CERTS names its authority), or the clock of this machine is wrong.'
+            : /^ERR_SSL/.test(what)
+              ? 'What answers there does not speak TLS: check the address and its port (http or https).'
+              : 'The certificate is not trusted: something between here and Microsoft opens TLS (then NODE_EXTRA_CA_CERTS names its authority), or the clock of this machine is wrong.'
         )
       )
     tls.once('error', (error) => fail(codesOf(error)))

@@ -558,7 +558,7 @@ t.test('the way there', async (t) => {
       env: { BING_URL: `https://127.0.0.1:${sim.port}` },
       step: 'bing: reach',
       detail: /TLS: .*\(before that: .*TCP connected/,
-      hint: /certificate/
+      hint: /does not speak TLS/
     },
     {
       name: 'cut within TLS',

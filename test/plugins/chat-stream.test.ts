@@ -20,7 +20,7 @@ interface Streamed {
 }
 
 const until = async (condition: () => boolean | Promise<boolean>) => {
-  for (let n = 0; n < 1000; n++) {
+  for (let n = 0; n < 4000; n++) {
     if (await condition()) return
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
@@ -254,7 +254,7 @@ t.test('text is cut between characters, wherever the frames are cut', async (t) 
 t.test('200 conversations at once never mix', async (t) => {
   const gateway = await startGateway(t, { config: { CHAT_CONCURRENCY: 0 } })
   const url = await gateway.listen()
-  gateway.chat.turn({ thinkMs: 1000, updateDelayMs: 10, charsPerUpdate: 6, search: 'never' })
+  gateway.chat.turn({ thinkMs: 2500, updateDelayMs: 10, charsPerUpdate: 6, search: 'never' })
   const identities = await Promise.all(Array.from({ length: 200 }, () => gateway.conversation()))
   let most = 0
   const answers = await Promise.all(

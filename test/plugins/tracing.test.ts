@@ -111,6 +111,7 @@ t.test('a request, and what it leads to', async (t) => {
   await gateway.post('/chatgpt', { ...identity, prompt: 'CANARYprompt again' }, { traceparent })
   await gateway.get('/task/CANARYid?sig=CANARYsig', NAMED)
   await gateway.get('/livez', { traceparent })
+  t.equal((await gateway.get('/unknown', { traceparent })).status, 404)
   const image = await gateway.post(
     '/create/image',
     { query: 'CANARYprompt drawn', webhookUrl: `${receiver.url}/CANARYhook` },
@@ -143,6 +144,11 @@ t.test('a request, and what it leads to', async (t) => {
   t.equal(named('create sydney').length, 1)
   t.not(named('create sydney')[0]?.traceId, TRACE, 'a request without a trace begins one')
 
+  t.strictSame(
+    spans.filter(({ name }) => name.startsWith('notFoundHandler')),
+    [],
+    'no span that the documentation does not name'
+  )
   const [drawing] = named('POST /create/image')
   const submit = named('task submit').find(({ parentSpanId }) => parentSpanId === drawing?.spanId)
   t.ok(submit, 'the submit belongs to the request that asked for it')

@@ -270,7 +270,8 @@ const PICTURE: Case[] = [
     sim: { poll: { neverReady: true } },
     env: { IMAGE_TIMEOUT_MS: '800' },
     step: 'result',
-    detail: /no end within 800 ms.*JSON \{ errorMessage/
+    detail: /no end within 800 ms.*JSON \{ errorMessage/,
+    hint: /did not come in the time/
   },
   {
     name: 'polls refused',
