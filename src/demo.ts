@@ -170,7 +170,7 @@ async function main(): Promise<number> {
       '',
       `curl -s ${server.url}/create/image -H 'Content-Type: application/json' -d '{"query":"a fox in the snow"}'`,
       '',
-      `The user "${USER}" is on the whitelist. Stop with Ctrl+C.`
+      `The users "${USER}", "alice" and "OlivierShi" are on the whitelist. Stop with Ctrl+C.`
     ].join('\n')
   )
   await new Promise<void>((resolveStop) => {

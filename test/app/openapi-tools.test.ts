@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { startGateway } from '../support/gateway.ts'
 
 /** Other people's tools must be able to use the document: two linters, two client generators. All work offline. */
 
@@ -40,7 +41,7 @@ function run(tool: string, args: string[], cwd: string): Promise<Run> {
 }
 
 /** Compiles one file and what it imports as a strict user of it would. */
-async function compile(cwd: string, source: string): Promise<Run> {
+async function compile(cwd: string, source: string, options: object = {}): Promise<Run> {
   writeFileSync(join(cwd, 'use.ts'), source)
   writeFileSync(
     join(cwd, 'tsconfig.json'),
@@ -53,7 +54,8 @@ async function compile(cwd: string, source: string): Promise<Run> {
         module: 'esnext',
         moduleResolution: 'bundler',
         skipLibCheck: true,
-        types: []
+        types: [],
+        ...options
       },
       files: ['use.ts']
     })
@@ -114,6 +116,41 @@ export type Task = components['schemas']['Task']
 `
   )
   t.equal(compiled.code, 0, 'compiled', compiled)
+})
+
+t.test('the program of docs/clients.md compiles and does what it says', async (t) => {
+  const [, program] =
+    /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, 'docs', 'clients.md'), 'utf8')) ?? []
+  const gateway = await startGateway(t)
+  const url = await gateway.listen()
+  // Within the project, where its packages are found.
+  const cwd = mkdtempSync(join(root, 'node_modules', '.client-'))
+  t.teardown(() => rmSync(cwd, { recursive: true, force: true }))
+  await run('openapi-typescript', [openapi, '-o', join(cwd, 'gateway.d.ts')], cwd)
+  const compiled = await compile(cwd, program as string, {
+    noEmit: false,
+    outDir: 'out',
+    allowImportingTsExtensions: true,
+    rewriteRelativeImportExtensions: true,
+    lib: ['es2023', 'dom', 'dom.iterable', 'dom.asynciterable'],
+    types: ['node']
+  })
+  t.equal(compiled.code, 0, 'compiled', compiled)
+  writeFileSync(join(cwd, 'package.json'), '{"type":"module"}')
+  const done = await new Promise<Run>((resolve) =>
+    execFile(
+      process.execPath,
+      [join(cwd, 'out', 'use.js')],
+      { env: { PATH: process.env.PATH ?? '', GATEWAY_URL: url }, timeout: 60_000 },
+      (error, stdout, stderr) => resolve({ code: error === null ? 0 : 1, stdout, all: `${stdout}${stderr}` })
+    )
+  )
+  t.equal(done.code, 0, done.all)
+  const lines = done.stdout.trim().split('\n')
+  t.match(lines[0], /How high is the tower/)
+  t.match(done.stdout, /Who built it/)
+  t.match(lines.at(-2), /\/media\/[0-9a-f-]+\?exp=/, 'a picture')
+  t.match(lines.at(-1), /OVID/, 'a video')
 })
 
 t.test('@hey-api/openapi-ts: its client compiles and tells right from wrong', async (t) => {
