@@ -10,6 +10,8 @@ export const LivenessSchema = Type.Object(
   }
 )
 
+const ACCOUNT_STATES = ['ok', 'missing', 'expired', 'challenged', 'forbidden'] as const
+
 export const ReadinessSchema = Type.Object(
   {
     status: StringEnum(['ok', 'degraded', 'unavailable'] as const, {
@@ -20,11 +22,17 @@ export const ReadinessSchema = Type.Object(
     checks: Type.Object({
       store: StringEnum(['ok', 'unreachable'] as const, { examples: ['ok'] }),
       draining: Type.Boolean({ examples: [false] }),
-      cookie: StringEnum(['ok', 'missing', 'expired', 'challenged', 'forbidden'] as const, {
+      cookie: StringEnum(ACCOUNT_STATES, {
         description:
-          'What Microsoft makes of the account that the cookie belongs to. `GET /health` says what to do about it.',
+          'What Microsoft makes of the account that the `_U` cookie belongs to. `GET /health` says what to do about it.',
         examples: ['ok']
-      })
+      }),
+      copilot: Type.Optional(
+        StringEnum(ACCOUNT_STATES, {
+          description: 'The same of the account at Copilot, where `CHAT_UPSTREAM` is `copilot`.',
+          examples: ['ok']
+        })
+      )
     })
   },
   {

@@ -2,9 +2,16 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import fp from 'fastify-plugin'
 import { errors, Ref } from '../../schemas/common.ts'
 import { LivenessSchema, ReadinessSchema } from '../../schemas/probe.ts'
+import type { UpstreamState } from '../../src/upstream/session-state.ts'
 
 /** States of an upstream that a person must put right, the plainest first. */
 const TROUBLES = ['expired', 'challenged', 'forbidden'] as const
+
+/** What is to be said of an account whose upstreams stand so. */
+function standing(upstreams: readonly UpstreamState[]): 'ok' | 'missing' | (typeof TROUBLES)[number] {
+  if (upstreams.some(({ state }) => state === 'unconfigured')) return 'missing'
+  return TROUBLES.find((trouble) => upstreams.some(({ state }) => state === trouble)) ?? 'ok'
+}
 
 const routes: FastifyPluginAsyncTypebox = async (fastify) => {
   fastify.get(
@@ -51,18 +58,23 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
       }
     },
     async (_request, reply) => {
-      const { account, states } = fastify.upstream
+      const states = fastify.upstream.states.map((state) => state.view())
       const storeReachable = await fastify.store.ping()
       const { draining } = fastify.lifecycle
       const ready = storeReachable && !draining
-      const cookie = !account.configured
-        ? ('missing' as const)
-        : (TROUBLES.find((trouble) => states.some((state) => state.view().state === trouble)) ??
-          ('ok' as const))
+      const cookie = standing(states.filter(({ name }) => name !== 'copilot'))
+      const own = states.filter(({ name }) => name === 'copilot')
+      const copilot = own.length === 0 ? undefined : standing(own)
+      const isFine = cookie === 'ok' && (copilot ?? 'ok') === 'ok'
       reply.code(ready ? 200 : 503)
       return {
-        status: !ready ? ('unavailable' as const) : cookie === 'ok' ? ('ok' as const) : ('degraded' as const),
-        checks: { store: storeReachable ? ('ok' as const) : ('unreachable' as const), draining, cookie }
+        status: !ready ? ('unavailable' as const) : isFine ? ('ok' as const) : ('degraded' as const),
+        checks: {
+          store: storeReachable ? ('ok' as const) : ('unreachable' as const),
+          draining,
+          cookie,
+          ...(copilot && { copilot })
+        }
       }
     }
   )

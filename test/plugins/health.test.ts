@@ -84,6 +84,18 @@ t.test('/health tells how each upstream stands', async (t) => {
   })
 })
 
+t.test('/readyz tells the two accounts apart', async (t) => {
+  const gateway = await startGateway(t, { chatUpstream: 'copilot' })
+  const checks = async () => (await gateway.get('/readyz')).json
+  t.match(await checks(), { status: 'ok', checks: { cookie: 'ok', copilot: 'ok' } })
+  gateway.sim.set('copilot.start', { refusal: 'cloudflare' })
+  t.equal((await gateway.post('/create_conversation', { userId: USER })).status, 503)
+  t.match(await checks(), { status: 'degraded', checks: { cookie: 'ok', copilot: 'challenged' } })
+  gateway.sim.set('bootstrap', { page: 'signed-out' })
+  t.equal((await gateway.post('/create/image', { query: 'a fox' })).status, 401)
+  t.match(await checks(), { status: 'degraded', checks: { cookie: 'expired', copilot: 'challenged' } })
+})
+
 t.test('/metrics', async (t) => {
   const gateway = await startGateway(t)
   await gateway.post('/create/image', { query: 'a fox named CANARY' }, { 'x-user-id': USER })
