@@ -184,6 +184,26 @@ t.test('SIGTERM drains: a running turn is answered, then the process ends with 0
   t.equal(await ended, 0)
 })
 
+t.test('SIGHUP: cookies are read again, and what waited for a person goes on', async (t) => {
+  const { sim, env } = await surroundings(t)
+  const gateway = await startProcess(t, env)
+  const states = async () =>
+    (await get(`${gateway.url}/health`)).data.upstreams.map(({ state }: { state: string }) => state)
+  sim.set('create', { failure: 'challenge-message' })
+  const start = () => post(`${gateway.url}/create_conversation`, { userId: 'OlivierShi' })
+  t.equal((await start()).json.error.code, 'challenge_required')
+  t.strictSame(await states(), ['challenged', 'challenged', 'challenged'])
+  sim.set('create', {})
+  t.equal((await start()).json.error.code, 'challenge_required', 'nobody is asked meanwhile')
+  gateway.child.kill('SIGHUP')
+  for (const end = Date.now() + 10_000; Date.now() < end && (await states())[0] !== 'ok'; )
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  t.strictSame(await states(), ['ok', 'ok', 'ok'])
+  t.equal((await start()).status, 200)
+  t.equal(await gateway.end('SIGTERM'), 0, 'it has not ended the process')
+  t.match(gateway.output(), /reading the cookies again/)
+})
+
 t.test('SIGTERM: connections without a whole request hold nothing up', async (t) => {
   const { env } = await surroundings(t)
   const gateway = await startProcess(t, env)
