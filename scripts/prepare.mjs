@@ -5,7 +5,15 @@ import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 const BUILT = 'dist/bin/bing-gateway.js'
-const SOURCES = ['src', 'plugins', 'schemas', 'scripts', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json']
+const SOURCES = [
+  'src',
+  'plugins',
+  'schemas',
+  'scripts',
+  'package-lock.json',
+  'tsconfig.json',
+  'tsconfig.build.json'
+]
 
 /** When a file, or anything in a folder, changed last; removed files show in the folder's own time. */
 function changedAt(path) {

@@ -43,12 +43,14 @@ export interface AppDependencies {
   clock?: Clock
   /** How long claims outlive their process, in milliseconds. */
   leaseMs?: number
+  /** How long the caller of a video waits for Bing to accept it, in milliseconds. */
+  submitWaitMs?: number
 }
 
 /** The composition: which plugins, in which order. Does not listen. */
 export async function buildApp(
   settings: Partial<Config> = {},
-  { logger, clock, leaseMs }: AppDependencies = {}
+  { logger, clock, leaseMs, submitWaitMs }: AppDependencies = {}
 ): Promise<FastifyInstance> {
   const complete = completeConfig(settings)
   const app = Fastify({
@@ -121,7 +123,7 @@ export async function buildApp(
       capabilities.addHook('onRequest', capabilities.identify)
       await capabilities.register(chat)
       await capabilities.register(image)
-      await capabilities.register(video)
+      await capabilities.register(video, { submitWaitMs })
       await capabilities.register(task)
       await capabilities.register(mediaRoutes)
     })

@@ -1,5 +1,11 @@
+interface Followers {
+  controllers: Set<AbortController>
+  /** Takes the listener off again. */
+  leave(): void
+}
+
 /** Who follows a signal. One listener serves them all: the signals that many follow are those of the whole service. */
-const followersOf = new WeakMap<AbortSignal, Set<AbortController>>()
+const followersOf = new WeakMap<AbortSignal, Followers>()
 
 /**
  * Aborts `controller` with the reason of the first of `signals` that aborts. For signals that outlive those who follow
@@ -13,20 +19,26 @@ export function followSignals(controller: AbortController, signals: readonly Abo
     return () => {}
   }
   const joined = signals.map(followers)
-  for (const all of joined) all.add(controller)
+  for (const { controllers } of joined) controllers.add(controller)
   return () => {
-    for (const all of joined) all.delete(controller)
+    for (const { controllers, leave } of joined)
+      if (controllers.delete(controller) && controllers.size === 0) leave()
   }
 }
 
-function followers(signal: AbortSignal): Set<AbortController> {
+function followers(signal: AbortSignal): Followers {
   const known = followersOf.get(signal)
   if (known !== undefined) return known
-  const all = new Set<AbortController>()
-  followersOf.set(signal, all)
+  const controllers = new Set<AbortController>()
   const onAbort = () => {
-    for (const controller of all) controller.abort(signal.reason)
+    for (const controller of controllers) controller.abort(signal.reason)
+  }
+  const leave = () => {
+    signal.removeEventListener('abort', onAbort)
+    followersOf.delete(signal)
   }
   signal.addEventListener('abort', onAbort, { once: true })
-  return all
+  const followers = { controllers, leave }
+  followersOf.set(signal, followers)
+  return followers
 }

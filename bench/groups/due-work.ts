@@ -180,7 +180,7 @@ async function claimDue(store: Store): Promise<number> {
 /** Milliseconds that it takes to claim the next tasks to submit, fair between the owners. They are put back. */
 async function claimQueued(store: Store): Promise<number> {
   const from = performance.now()
-  const claimed = await createTaskStore(store).claimQueued('bench', 'video', Date.now(), QUEUED, 100)
+  const claimed = await createTaskStore(store).claimQueued('bench', 'video', Date.now(), () => QUEUED, 100)
   const ms = performance.now() - from
   if (claimed.length !== QUEUED) throw new Error(`claimed ${claimed.length} queued tasks`)
   const ids = claimed.map(({ id }) => id)

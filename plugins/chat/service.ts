@@ -76,6 +76,7 @@ const ENDS: Readonly<Record<string, 'full' | 'expired'>> = {
 }
 /** After these, as after a hang-up, the upstream may have counted a turn that nobody was answered. */
 const UNDECIDED: readonly string[] = ['W8', 'W10', 'W11', 'W12', 'P15', 'P16', 'P18', 'P-empty', 'T11']
+const PACE_LIMITED = 'pace_limited'
 /** A turn that could only begin so shortly before its deadline would be asked for nothing. */
 const SHORTEST_TURN_MS = 4000
 
@@ -93,7 +94,7 @@ export function createChatService(settings: ChatServiceSettings) {
     signal: AbortSignal,
     spent: TimeSpent | undefined,
     isTurn: boolean,
-    run: (signal: AbortSignal) => Promise<T>
+    run: (signal: AbortSignal, admitRepeat: () => Promise<boolean>) => Promise<T>
   ): Promise<T> {
     const by = clock.now() + settings.timeoutMs - SHORTEST_TURN_MS
     const limit = deadline(clock, settings.timeoutMs, () => new UpstreamError(settings.timeoutRow), signal)
@@ -104,13 +105,24 @@ export function createChatService(settings: ChatServiceSettings) {
       settings.onAdmitted?.(performance.now() - askedAt)
       spent?.enter('upstream')
       try {
-        return await run(limit.signal)
+        return await run(limit.signal, () => hasTimeToRepeat(limit.signal, by))
       } finally {
         leave()
       }
     } finally {
       spent?.enter(undefined)
       limit.clear()
+    }
+  }
+
+  /** Waits until the pace allows a repeat. @returns `false` when that would be too late */
+  async function hasTimeToRepeat(signal: AbortSignal, by: number): Promise<boolean> {
+    try {
+      await gate.again(signal, { by })
+      return true
+    } catch (error) {
+      if (error instanceof GatewayError && error.code === PACE_LIMITED) return false
+      throw error
     }
   }
 
@@ -185,19 +197,22 @@ export function createChatService(settings: ChatServiceSettings) {
     const endsAt = clock.now() + settings.timeoutMs
     let isAsked = false
     try {
-      const answer = await within(conversation.owner, context.signal, context.spent, true, (signal) =>
-        client.ask(conversation.upstream, question, {
-          signal,
-          onText: context.onText,
-          onRepeat(error, attempt) {
-            gate.note()
-            context.onRepeat?.(error, attempt)
-          },
-          onConversation: (upstream) => turn.moveUpstream(upstream),
-          onAsked: () => {
-            isAsked = true
-          }
-        })
+      const answer = await within(
+        conversation.owner,
+        context.signal,
+        context.spent,
+        true,
+        (signal, admitRepeat) =>
+          client.ask(conversation.upstream, question, {
+            signal,
+            onText: context.onText,
+            onRepeat: context.onRepeat,
+            admitRepeat,
+            onConversation: (upstream) => turn.moveUpstream(upstream),
+            onAsked: () => {
+              isAsked = true
+            }
+          })
       )
       const { message, sources, suggestions, turns, notice } = answer
       const kept: StoredAnswer = { message, sources, suggestions, turns, notice }
@@ -363,7 +378,7 @@ function paceLimited(perMinute: number, retryAfter: number): GatewayError {
   return new GatewayError(
     'rate_limit_error',
     `The gateway asks at most ${perMinute} questions a minute, and the next ones are spoken for.`,
-    { code: 'pace_limited', retryAfter }
+    { code: PACE_LIMITED, retryAfter }
   )
 }
 

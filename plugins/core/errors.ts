@@ -90,7 +90,8 @@ function logError(error: GatewayError, request: FastifyRequest): void {
   const detail = { err: error, type: error.type, code: error.code ?? undefined }
   if (error.type === 'api_error') request.log.error(detail, 'request failed')
   else if (error.status >= 500) request.log.warn(detail, 'request failed')
-  // What was refused stands in the line of the request.
+  // At the end it stands in the line of the request, which a reader who does not read can put off.
+  else request.log.debug({ type: error.type, code: error.code ?? undefined }, 'request refused')
 }
 
 /**

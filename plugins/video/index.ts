@@ -18,7 +18,7 @@ import {
   CreateVideoRequestSchema,
   CreateVideoResponseSchema
 } from '../../schemas/video.ts'
-import { followSignals } from '../../src/follow-signals.ts'
+import { deadline } from '../../src/jobs/deadline.ts'
 import { fromTaskError } from '../../src/jobs/task-errors.ts'
 import { isTerminal } from '../../src/jobs/task-states.ts'
 import type { TimeSpent } from '../../src/jobs/time-spent.ts'
@@ -31,6 +31,9 @@ import { applied, preferences } from '../core/prefer.ts'
 import { timeSpentOf } from '../core/requests.ts'
 import { toTaskView } from '../core/task-view.ts'
 
+/** How long a caller waits for the submit: less than the proxies before a gateway wait for an answer. */
+const SUBMIT_WAIT_MS = 30_000
+
 declare module 'fastify' {
   interface FastifyInstance {
     videos: ReturnType<typeof createVideoService>
@@ -38,7 +41,10 @@ declare module 'fastify' {
 }
 
 /** Rules of video creations: they are tasks, and a refusal at submit is an answer of its own. */
-export function createVideoService({ log, store, taskRunner, creations, lifecycle }: FastifyInstance) {
+export function createVideoService(
+  { clock, log, store, taskRunner, creations, lifecycle }: FastifyInstance,
+  submitWaitMs: number
+) {
   return {
     /**
      * Stores a video creation and starts it.
@@ -55,7 +61,8 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
     },
 
     /**
-     * Waits until Bing has accepted the prompt, or until it is clear that it has to wait for a free place.
+     * Waits until Bing has accepted the prompt, or until it is clear that it has to wait for a free place; but no longer
+     * than a caller can be expected to.
      * From the moment that a video is stored, nothing but a failed submit is the caller's failure: told of any other,
      * they would send the prompt again, and get two videos.
      * @param begun the task as this request has stored it
@@ -67,8 +74,8 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
       gone: AbortSignal,
       spent?: TimeSpent
     ): Promise<Task> {
-      const end = new AbortController()
-      const unfollow = followSignals(end, [gone, lifecycle.stopping])
+      const late = new Error('the submit takes long')
+      const limit = deadline(clock, submitWaitMs, () => late, gone, lifecycle.stopping)
       let seen: Task
       try {
         await taskRunner.step()
@@ -76,20 +83,20 @@ export function createVideoService({ log, store, taskRunner, creations, lifecycl
         seen = await present(id)
         const hasLeft = (task: Task) => {
           spent?.follow(task)
-          return task.state !== 'submitting' && (task.state !== 'queued' || task.refusals > 0)
+          return task.state !== 'submitting' && (task.state !== 'queued' || task.error?.forPlace === true)
         }
         // One that can't be sent is the caller's to send again.
         if (seen.state !== 'queued' || taskRunner.isHeld(seen))
-          seen = await taskRunner.waitUnlessHeld(id, hasLeft, end.signal)
+          seen = await taskRunner.waitUnlessHeld(id, hasLeft, limit.signal)
       } catch (error) {
         if (gone.aborted) throw gone.reason
-        if (!lifecycle.stopping.aborted) {
+        if (error !== late && !lifecycle.stopping.aborted) {
           log.warn({ err: error, taskId: id }, 'submit could not be followed; the task goes on')
           taskRunner.kick()
         }
         return begun ?? present(id)
       } finally {
-        unfollow()
+        limit.clear()
       }
       // A paused or failed one that Bing has accepted is a task to ask for; so is one that another gateway can't send.
       if (seen.state !== 'queued' && seen.error !== null && seen.upstreamId === null)
@@ -168,11 +175,11 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
 }
 
 /** Capability: video creation (seed B's route). */
-export default fp(
-  async (fastify) => {
+export default fp<{ submitWaitMs?: number }>(
+  async (fastify, { submitWaitMs = SUBMIT_WAIT_MS }) => {
     for (const schema of [CreateVideoRequestSchema, CreatedVideoSchema, CreateVideoResponseSchema])
       fastify.addSchema(schema)
-    fastify.decorate('videos', createVideoService(fastify))
+    fastify.decorate('videos', createVideoService(fastify, submitWaitMs))
     fastify.register(routes)
   },
   {

@@ -158,6 +158,7 @@ const PASS_COPILOT =
   'Open copilot.microsoft.com in a browser with this account and from this network, pass the check, and give the gateway all cookies of that browser. The gateway answers no challenge itself.'
 
 const COPILOT: Partial<Record<FailureId, Advice>> = {
+  T6: { hint: NEW_COPILOT },
   T10: { hint: PASS_COPILOT, constants: ['START_PATH'] },
   T11: { hint: REPORT, constants: ['START_PATH', 'ID_FIELDS'] },
   P1: { hint: NEW_COPILOT },

@@ -12,8 +12,11 @@ export interface FairGate {
    * @param counted work that counts against the pace: it is refused, at once, when its turn would come too late
    */
   enter(key: string, signal: AbortSignal, counted?: Counted): Promise<() => void>
-  /** Work came that counts against the pace, and did not ask: a repeat. */
-  note(): void
+  /**
+   * Lets work that has been let in count once more: a repeat, which has its place and waits for the pace only, before all
+   * who wait at the door. Refused, rejected and resolved as `enter` is.
+   */
+  again(signal: AbortSignal, counted: Counted): Promise<void>
 }
 
 export interface Counted {
@@ -45,6 +48,8 @@ export function createFairGate(limit: number, rule?: GatePace): FairGate {
   let entries = 0
   let total = 0
   const waiting: Entry[] = []
+  /** Those that have a place and wait for the pace, the first one first. */
+  const repeats: Entry[] = []
   let disarm = () => {}
 
   function admit(key: string, isCounted: boolean): () => void {
@@ -84,71 +89,98 @@ export function createFairGate(limit: number, rule?: GatePace): FairGate {
 
   function letIn(): void {
     disarm()
+    while (!isPaused()) {
+      const repeat = repeats.shift()
+      if (repeat === undefined) break
+      repeat.admit()
+    }
     while (waiting.length > 0 && hasPlace()) {
       const ready = isPaused() ? waiting.filter(({ counted }) => counted === undefined) : waiting
       const chosen = fairest(ready, running, lastEntry)
-      if (chosen === undefined) {
-        // Only those wait that the pace holds back.
-        if (pace !== undefined && rule !== undefined)
-          disarm = rule.clock.timer(pace.at(0) - rule.clock.now() + 1, letIn)
-        return
-      }
-      waiting.splice(waiting.indexOf(chosen), 1)
+      if (chosen === undefined) break
+      drop(waiting, chosen)
       chosen.admit()
     }
+    refuseLate()
+    const isHeldBack = repeats.length > 0 || (waiting.length > 0 && hasPlace())
+    if (pace !== undefined && rule !== undefined && isHeldBack)
+      disarm = rule.clock.timer(pace.at(0) - rule.clock.now() + 1, letIn)
   }
 
-  /** Tells those whose turn would come too late, now that somebody else may go before them. */
+  /** Tells those whose turn would come too late, now that others may go, or have gone, before them. */
   function refuseLate(): void {
-    if (pace === undefined || rule === undefined) return
-    const rest = waiting.filter(({ counted }) => counted !== undefined)
+    if (pace === undefined || rule === undefined || !isPaused()) return
+    const now = rule.clock.now()
     const load = new Map(running)
     const last = new Map(lastEntry)
-    for (let n = 0, order = entries; rest.length > 0; ) {
-      const entry = fairest(rest, load, last) as Entry
-      rest.splice(rest.indexOf(entry), 1)
+    let n = 0
+    let order = entries
+    const isInTime = (entry: Entry, queue: Entry[]) => {
       const at = pace.at(n)
-      const now = rule.clock.now()
-      if (at > now && at > (entry.counted as Counted).by) {
-        waiting.splice(waiting.indexOf(entry), 1)
-        entry.refuse(rule.tooLate(Math.ceil((at - now) / 1000)))
-        continue
-      }
+      if (at <= (entry.counted as Counted).by) return true
+      drop(queue, entry)
+      entry.refuse(rule.tooLate(Math.ceil((at - now) / 1000)))
+      return false
+    }
+    for (const repeat of [...repeats]) if (isInTime(repeat, repeats)) n += 1
+    const rest = waiting.filter(({ counted }) => counted !== undefined)
+    while (rest.length > 0) {
+      const entry = fairest(rest, load, last) as Entry
+      drop(rest, entry)
+      if (!isInTime(entry, waiting)) continue
       n += 1
       load.set(entry.key, (load.get(entry.key) ?? 0) + 1)
       last.set(entry.key, ++order)
     }
   }
 
+  /** Waits in a queue for its turn, and takes it. */
+  async function wait<T>(
+    queue: Entry[],
+    signal: AbortSignal,
+    { key, counted }: Pick<Entry, 'key' | 'counted'>,
+    take: () => T
+  ): Promise<T> {
+    signal.throwIfAborted()
+    return new Promise((resolve, reject) => {
+      const forget = () => signal.removeEventListener('abort', giveUp)
+      const entry: Entry = {
+        key,
+        counted,
+        admit() {
+          forget()
+          resolve(take())
+        },
+        refuse(reason) {
+          forget()
+          reject(reason)
+        }
+      }
+      const giveUp = () => {
+        drop(queue, entry)
+        reject(signal.reason)
+      }
+      signal.addEventListener('abort', giveUp, { once: true })
+      queue.push(entry)
+      letIn()
+    })
+  }
+
   return {
     async enter(key, signal, counted) {
       signal.throwIfAborted()
-      if (hasPlace() && (counted === undefined || !isPaused())) return admit(key, counted !== undefined)
-      return new Promise((resolve, reject) => {
-        const forget = () => signal.removeEventListener('abort', giveUp)
-        const entry: Entry = {
-          key,
-          counted,
-          admit() {
-            forget()
-            resolve(admit(key, counted !== undefined))
-          },
-          refuse(reason) {
-            forget()
-            reject(reason)
-          }
-        }
-        const giveUp = () => {
-          waiting.splice(waiting.indexOf(entry), 1)
-          reject(signal.reason)
-        }
-        signal.addEventListener('abort', giveUp, { once: true })
-        waiting.push(entry)
-        if (counted === undefined) return
-        refuseLate()
-        letIn()
-      })
+      const isFirst = waiting.length === 0 && repeats.length === 0
+      if (hasPlace() && (counted === undefined || (isFirst && !isPaused())))
+        return admit(key, counted !== undefined)
+      return wait(waiting, signal, { key, counted }, () => admit(key, counted !== undefined))
     },
-    note: () => pace?.note()
+    async again(signal, counted) {
+      if (pace !== undefined) await wait(repeats, signal, { key: '', counted }, () => pace.note())
+    }
   }
+}
+
+function drop(queue: Entry[], entry: Entry): void {
+  const at = queue.indexOf(entry)
+  if (at !== -1) queue.splice(at, 1)
 }

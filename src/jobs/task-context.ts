@@ -10,6 +10,7 @@ import type {
   Job,
   VideoRequest
 } from '../upstream/creation-client.ts'
+import { type AccountPlaces, createAccountPlaces } from './account-places.ts'
 import type { PollSchedule } from './poll-schedule.ts'
 import { isUnspent, toTaskError } from './task-errors.ts'
 import { createTaskGate, type TaskGate, type UpstreamGate } from './task-gate.ts'
@@ -43,6 +44,7 @@ export interface TaskSettings {
 /** What submitting and looking have in common. */
 export interface TaskContext extends TaskSettings {
   gate: TaskGate
+  places: AccountPlaces
   clientOf(task: Task): CreationClient<ImageRequest | VideoRequest>
   /** As the store's `move`; the end of a task goes into the log. */
   move(task: Task, to: Task['state'], patch: TaskPatch, options?: MoveOptions): Promise<Task | undefined>
@@ -59,6 +61,7 @@ export function createTaskContext(settings: TaskSettings): TaskContext {
   const context: TaskContext = {
     ...settings,
     gate: createTaskGate(settings),
+    places: createAccountPlaces(clock, settings.concurrency),
     clientOf: (task) =>
       (task.kind === 'image' ? settings.image : settings.video) as CreationClient<
         ImageRequest | VideoRequest

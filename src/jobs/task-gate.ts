@@ -24,15 +24,13 @@ export interface TaskGate {
   places(kind: TaskKind, most: number): Promise<number>
   /**
    * Why a queued task can't be sent: because of this gateway's own circuit, or because of what Microsoft has said to its
-   * prompt. What keeps another gateway from sending it is no reason here.
+   * prompt. What keeps another gateway from sending it is no reason here, nor is want of a place.
    */
   held(task: Task): GatewayError | undefined
   /** Microsoft has asked for a pause: what is queued for nobody who waits for it stays so until then, in milliseconds since the epoch. */
   rest(kind: TaskKind, until: number): Promise<void>
   /** The end of that pause, as far as this gateway knows; in the past when there is none. */
   restsUntil(kind: TaskKind): number
-  /** A place is free: those that were held back for want of one are due, unless the pause goes on. */
-  freed(kind: TaskKind): Promise<void>
   /** There are other cookies: what was asked of the old ones is over. */
   renewed(): Promise<void>
   /** Marks may be there that another gateway has left. */
@@ -79,27 +77,18 @@ export function createTaskGate({
     held({ state, kind, error }) {
       if (state !== 'queued') return undefined
       const refusal = upstream.refusal(kind)
-      if (refusal !== undefined || error === null || error.byCircuit === true) return refusal
-      return fromTaskError(error)
+      if (refusal !== undefined || error === null) return refusal
+      return error.byCircuit === true || error.forPlace === true ? undefined : fromTaskError(error)
     },
     async rest(kind, until) {
       restsUntil[kind] = Math.max(restsUntil[kind], until)
       await store.putOffQueued(kind, until)
     },
     restsUntil: (kind) => restsUntil[kind],
-    async freed(kind) {
-      const now = clock.now()
-      // An image that was refused waits out the pause that row I10 asks for.
-      if (kind === 'image' || now < restsUntil[kind]) return
-      // No others: another gateway, or this one before a restart, may have put them off for a pause.
-      await store.makeDue('queued', now, kind, { refused: true })
-    },
     async renewed() {
       restsUntil.image = 0
       restsUntil.video = 0
-      await store.makeDue('queued', clock.now(), 'video')
-      // As above: a place for pictures is not had by another cookie.
-      await store.makeDue('queued', clock.now(), 'image', { refused: false })
+      await store.makeDue('queued', clock.now(), { spareRefused: true })
     },
     doubt() {
       marked.image = true

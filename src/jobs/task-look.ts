@@ -93,10 +93,7 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
     alongside: Pick<MoveOptions, 'media' | 'learnt'> = {}
   ): Promise<boolean> {
     // Not guarded by the claim: whoever saw the end has seen it.
-    const moved = await context.move(task, to, patch, alongside)
-    // A place is free for what was held back.
-    if (moved !== undefined) await context.gate.freed(task.kind)
-    return moved !== undefined
+    return (await context.move(task, to, patch, alongside)) !== undefined
   }
 
   async function failed(error: unknown): Promise<void> {

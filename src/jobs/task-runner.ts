@@ -58,7 +58,10 @@ export interface TaskRunner {
   restsUntil(kind: TaskKind): number
   /** Gives back, or ends, what a worker had claimed that has ended itself. */
   giveBack(worker: string): Promise<void>
-  /** Stops claiming, lets submits under way finish for up to `graceMs` (their outcome matters), breaks off looks. */
+  /**
+   * Stops claiming, breaks off looks and what has not been sent yet, and lets prompts under way be answered for up to
+   * `graceMs`: their outcome matters. What is queued stays so, unless its caller was waiting here.
+   */
   close(graceMs: number): Promise<void>
 }
 
@@ -68,8 +71,9 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   const context = createTaskContext(settings)
   const submits = new Set<string>()
   const lookStop = new AbortController()
+  const closing = new AbortController()
   const submitStop = new AbortController()
-  setMaxListeners(0, submitStop.signal)
+  setMaxListeners(0, closing.signal, submitStop.signal)
   let stopListening = () => {}
 
   const refusedKinds = () => KINDS.filter((kind) => upstream.refusal(kind) !== undefined)
@@ -93,7 +97,8 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     const end = endOf(task)
     submits.add(task.id)
     try {
-      await submitTask(context, task, { cancelled: end.signal, stopping: submitStop.signal })
+      const signals = { cancelled: end.signal, closing: closing.signal, stopping: submitStop.signal }
+      await submitTask(context, task, signals)
     } finally {
       submits.delete(task.id)
       end.clear()
@@ -115,8 +120,9 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   async function submitQueued(kind: TaskKind): Promise<void> {
     for (;;) {
       const most = await context.gate.places(kind, BATCH)
-      if (most === 0) return
-      const claimed = await store.claimQueued(worker, kind, clock.now(), settings.concurrency[kind], most)
+      if (most === 0 || context.places.limit(kind) === 0) return
+      const limit = () => context.places.limit(kind)
+      const claimed = await store.claimQueued(worker, kind, clock.now(), limit, most)
       for (const task of claimed) loop.work(task.id, () => around(task, 'submit', () => submit(task)))
       if (claimed.length < BATCH) return
     }
@@ -146,6 +152,12 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     }
   }
 
+  /** Ends what is queued and whose callers were connected to a worker that ends, or has ended. */
+  async function endAwaited(ended: string): Promise<void> {
+    for (const task of await store.awaitedIn(ended))
+      await context.fail(task, notSubmitted(), { from: 'queued', sent: false })
+  }
+
   const loop = createDueLoop({
     name: 'tasks',
     clock,
@@ -157,7 +169,10 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       await lookAtDue()
     },
     reconcile: (busy) => release(worker, busy),
-    nextDueAt: store.nextDueAt
+    async nextDueAt(since) {
+      const times = [await store.nextDueAt(since), context.places.nextRiseAt(since)]
+      return times.reduce((a, b) => (a === undefined || (b !== undefined && b < a) ? b : a))
+    }
   })
 
   /** What a person was waited for has happened, or one look may find out whether it has. */
@@ -170,6 +185,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
 
   /** Other cookies: paused tasks are looked at, and what was put off is sent. */
   function renewed(): void {
+    context.places.forget()
     wake()
     context.gate
       .renewed()
@@ -218,7 +234,6 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
         const from = present.state
         const moved = await context.move(present, 'cancelled', over(), { from, refund: from === 'queued' })
         if (moved !== undefined) {
-          if (task.kind === 'video') await context.gate.freed('video')
           loop.kick()
           return moved
         }
@@ -242,7 +257,8 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
         const check = (task: Task) => {
           seen.held = context.gate.held(task)
           // What another gateway can't send may be this one's to send.
-          if (seen.held === undefined && task.state === 'queued' && task.error !== null) loop.kick()
+          if (seen.held === undefined && task.state === 'queued' && task.error?.byCircuit === true)
+            loop.kick()
           return done(task) || seen.held !== undefined
         }
         const task = await runner.waitFor(id, check, signal)
@@ -264,8 +280,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     async giveBack(ended) {
       context.gate.doubt()
       await release(ended)
-      for (const task of await store.awaitedIn(ended))
-        await context.fail(task, notSubmitted(), { from: 'queued' })
+      await endAwaited(ended)
       loop.kick()
     },
 
@@ -273,9 +288,11 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
       if (loop.closed) return
       stopListening()
       lookStop.abort(new Error('the gateway is stopping'))
+      closing.abort(notSubmitted())
       const grace = setTimeout(() => submitStop.abort(notSubmitted()), graceMs)
       await loop.close()
       clearTimeout(grace)
+      await endAwaited(worker).catch((error) => log.error({ err: error }, 'queued tasks could not be ended'))
     }
   }
   return runner

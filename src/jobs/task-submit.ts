@@ -1,3 +1,4 @@
+import { followSignals } from '../follow-signals.ts'
 import type { Task } from '../store/task-store.ts'
 import type { Accepted } from '../upstream/creation-client.ts'
 import { UpstreamError } from '../upstream/failures.ts'
@@ -9,11 +10,9 @@ import { timeout, toTaskError } from './task-errors.ts'
 
 /** One submit, bootstrap and repeats included, may take this long: somebody waits for its answer. */
 const SUBMIT_TIMEOUT_MS = 120_000
-/** A video that Bing refuses while others of ours run waits for one of them, and asks again this often in case one ended unseen. */
-const HELD_BACK_MS = 60_000
-/** Pause before an image that was refused for want of a free place is submitted again, when Bing names none. */
+/** Pause before an image that was refused though none of ours was at Bing is submitted again, when its row names none. */
 const REFUSED_PAUSE_MS = 30_000
-/** Images refused for want of a free place are submitted once more (row I10). */
+/** Such an image is submitted once more (row I10). */
 const IMAGE_REFUSALS = 1
 
 /**
@@ -21,23 +20,28 @@ const IMAGE_REFUSALS = 1
  * after that leaves an unknown outcome and never a second submit, a crash before it leaves a task that waits again.
  *
  * @param cancelled aborts when the task was cancelled meanwhile
- * @param stopping aborts when the gateway ends and can't wait any longer
+ * @param closing aborts when the gateway begins to end: what has not been sent by then is not sent any more
+ * @param stopping aborts when it can't wait any longer
  */
 export async function submitTask(
   context: TaskContext,
   task: Task,
-  { cancelled, stopping }: { cancelled: AbortSignal; stopping: AbortSignal }
+  { cancelled, closing, stopping }: { cancelled: AbortSignal; closing: AbortSignal; stopping: AbortSignal }
 ): Promise<void> {
-  const { clock, log, worker, store } = context
+  const { clock, log, worker, store, gate, places } = context
   const beganAt = clock.now()
+  const unsent = new AbortController()
+  const unfollow = followSignals(unsent, [closing])
   const limit = deadline(
     clock,
     Math.min(SUBMIT_TIMEOUT_MS, (task.deadlineAt ?? Number.POSITIVE_INFINITY) - clock.now()),
     () => timeout(task),
     cancelled,
-    stopping
+    stopping,
+    unsent.signal
   )
   let sent = false
+  let sentAt = beganAt
   let accepted: Accepted
   try {
     accepted = await context.clientOf(task).submit(requestOf(task), limit.signal, beforeSend)
@@ -50,6 +54,7 @@ export async function submitTask(
     })
     return
   } finally {
+    unfollow()
     limit.clear()
   }
   begun()
@@ -71,19 +76,23 @@ export async function submitTask(
     log.warn({ taskId: task.id, upstreamId }, 'task stood elsewhere when Bing had accepted it')
     await store.noteUpstreamId(task.id, upstreamId)
   })
+  // One more is at Bing: where that is more than it was known to take, it is known now.
+  if (places.isLearnt(task.kind)) places.holds(task.kind, (await store.countAtBing(task.kind, now)).accepted)
 
-  /** Once for each task: what goes back to the queue has not begun. What Bing had refused for want of a place waits for that, not for us. */
+  /** Once for each task: what goes back to the queue has not begun. What Bing has made wait, though none of ours was there, waits for that and not for us. */
   function begun(): void {
     if (task.refusals === 0) context.onBegun?.(task, beganAt - task.createdAt)
   }
 
   async function beforeSend(): Promise<void> {
     let isOurs = false
+    if (!limit.signal.aborted) unfollow()
     await keep(async () => {
       if (!limit.signal.aborted) isOurs = await store.markSent(task.id, worker, clock.now())
     })
     limit.signal.throwIfAborted()
     sent ||= isOurs
+    sentAt = clock.now()
     if (!isOurs)
       throw new DOMException(
         'the task had ended, or was taken over, before its prompt was sent',
@@ -109,28 +118,38 @@ export async function submitTask(
 
   /**
    * Puts a task back in the queue: one that was refused for want of a free place (rows I10 and V2), one that Microsoft
-   * has surely not accepted and that may go through later, or a video that the gateway's end kept from being sent.
+   * has surely not accepted and that may go through later, or one that the gateway's end kept from being sent.
    */
   async function holdBack(error: unknown): Promise<boolean> {
     const now = clock.now()
-    if (task.kind === 'video' && stopping.aborted && error === stopping.reason) {
+    if ([closing, stopping].some(({ aborted, reason }) => aborted && error === reason)) {
       await context.move(task, 'queued', { dueAt: now }, { worker })
       return true
     }
     if (!(error instanceof UpstreamError)) return false
-    if (error.row !== 'I10' && error.row !== 'V2') return waitForBetter(error, now)
-    const refusals = task.refusals + 1
-    let wait: number
-    if (task.kind === 'image') {
-      if (refusals > IMAGE_REFUSALS) return false
-      wait = error.retries[0] ?? REFUSED_PAUSE_MS
-      if (task.deadlineAt !== null && now + wait >= task.deadlineAt) return false
-    } else {
-      const others = (await store.countInFlight('video')) - 1
-      if (others < 1) return false
-      wait = HELD_BACK_MS
+    return error.row === 'I10' || error.row === 'V2' ? waitForPlace(error, now) : waitForBetter(error, now)
+  }
+
+  async function waitForPlace(error: UpstreamError, now: number): Promise<boolean> {
+    const { kind } = task
+    const reason = { ...toTaskError(error), forPlace: true as const }
+    const { inFlight, accepted, ended } = await store.countAtBing(kind, sentAt)
+    // Without the task itself, and with what has ended while its prompt was on its way.
+    if (inFlight - 1 + ended > 0) {
+      places.full(kind, accepted)
+      log.info({ taskId: task.id, kind, accepted }, 'the account takes no more at once')
+      // It keeps its turn, and goes as soon as there are fewer; not within a pause that Microsoft has asked for meanwhile.
+      await context.move(task, 'queued', { dueAt: now, error: reason }, { worker })
+      if (gate.restsUntil(kind) > now) await gate.rest(kind, gate.restsUntil(kind))
+      return true
     }
-    await context.move(task, 'queued', { dueAt: now + wait, refusals, error: null }, { worker })
+    // Somebody else uses the account, or there is a limit of another kind.
+    if (kind === 'video') return false
+    const dueAt = places.rest(kind, error.retries[0] ?? REFUSED_PAUSE_MS)
+    if (task.refusals >= IMAGE_REFUSALS || (task.deadlineAt !== null && dueAt >= task.deadlineAt))
+      return false
+    const patch = { dueAt, refusals: task.refusals + 1, error: reason }
+    await context.move(task, 'queued', patch, { worker })
     begun()
     return true
   }
@@ -140,7 +159,9 @@ export async function submitTask(
     const isStopped = context.upstream.refusal(task.kind) !== undefined
     // Each of these rows is Microsoft's word that the prompt was not taken.
     const isRefused = needsAPerson(error) === 'account' || error.row === 'T8'
-    if (!isRefused && (sent || !(isStopped || isOnTheWay(error.row)))) return false
+    // Where nothing was sent, it was the start page that fell silent.
+    const isPassing = isOnTheWay(error.row) || error.row === 'T4'
+    if (!isRefused && (sent || !(isStopped || isPassing))) return false
     const waitMs = isStopped || needsAPerson(error) !== undefined ? 0 : (error.retryAfter ?? 0) * 1000
     const dueAt = now + waitMs
     if (task.deadlineAt !== null && dueAt >= task.deadlineAt) return false

@@ -1,12 +1,14 @@
 /**
  * Generic faults of an operation that is one HTTP call. Each half's behaviours extend this for its own calls.
- * Checked in this order: `delayMs`, `reset`, `stall`, `redirect`, then `status`/`body`/`headers`.
+ * Checked in this order: `delayMs`, `reset`, `raw`, `stall`, `redirect`, then `status`/`body`/`headers`.
  */
 export interface HttpFaults {
   /** Milliseconds before the answer (or the fault) begins. */
   delayMs?: number
   /** Resets the TCP connection instead of answering. */
   reset?: boolean
+  /** What is written to the connection in place of an HTTP answer; then it is closed. */
+  raw?: string
   /** `before`: no answer at all. `during`: status, headers and a piece of the body, then silence. */
   stall?: 'before' | 'during'
   /** `Location` of a redirect; its status is `status` or 302. */
@@ -31,6 +33,7 @@ export type FieldRules<B> = {
 export const HTTP_FAULT_FIELDS = {
   delayMs: 'number',
   reset: 'boolean',
+  raw: 'string',
   stall: ['before', 'during'],
   redirect: 'string',
   status: 'number',

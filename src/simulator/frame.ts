@@ -115,6 +115,10 @@ export async function playFaults(frame: Frame, exchange: Exchange, faults: HttpF
     req.socket.resetAndDestroy()
     return true
   }
+  if (faults.raw !== undefined) {
+    req.socket.end(faults.raw)
+    return true
+  }
   if (faults.stall === 'before') return true
   if (faults.stall === 'during') {
     res.writeHead(faults.status ?? 200, { 'content-type': 'application/json', ...faults.headers })

@@ -39,6 +39,7 @@ export async function playUpgradeFaults(
 ): Promise<boolean> {
   if (faults.delayMs) await frame.delay(faults.delayMs)
   if (faults.reset) (upgrade.socket as Socket).resetAndDestroy()
+  else if (faults.raw !== undefined) upgrade.socket.end(faults.raw)
   else if (faults.stall === 'during') upgrade.socket.write('HTTP/1.1 101 Switching Prot')
   else if (faults.redirect !== undefined) {
     answerHttp(upgrade, faults.status ?? 302, faults.body, { location: faults.redirect, ...faults.headers })

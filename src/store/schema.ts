@@ -81,7 +81,7 @@ export interface TaskRow {
   looked_at: number | null
   /** Failed attempts to look since the last good one. */
   look_failures: number
-  /** Submits that the upstream refused for want of a free place. */
+  /** Submits that the upstream refused for want of a free place though none of ours was there. */
   refusals: number
   /** JSON, when completed. */
   result: string | null

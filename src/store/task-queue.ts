@@ -9,6 +9,8 @@ export const QUEUED = sql<boolean>`state = 'queued'`
 export const IN_FLIGHT = sql<boolean>`state in ('submitting', 'polling', 'paused')`
 export const LOOKED_AT = sql<boolean>`state in ('polling', 'paused')`
 const UNCLAIMED = sql<boolean>`worker is null`
+/** What `TaskError.forPlace` looks like in the row; nothing of a caller's or of Bing's own words is in there. */
+const WAITS_FOR_PLACE = sql<boolean>`error like '%"forPlace":true%'`
 const MAY_EXPIRE = sql<boolean>`state in ('queued', 'polling', 'paused')`
 
 /** Namespace of the advisory locks under which places are given away. */
@@ -123,14 +125,14 @@ export function createTaskQueue({ db, changes, engine }: Store) {
     /**
      * Claims queued tasks to submit, fairly: one caller with a hundred creations doesn't hold up another one with a
      * single one. All gateways together have at most `limit` in flight.
-     * @param limit 0: no limit
+     * @param limit asked at the last moment, since it may fall when a task comes back to the queue. Infinity: no limit
      * @param most how many to claim at once
      */
     async claimQueued(
       worker: string,
       kind: TaskKind,
       now: number,
-      limit: number,
+      limit: () => number,
       most: number
     ): Promise<Task[]> {
       const [first] = await db
@@ -146,7 +148,7 @@ export function createTaskQueue({ db, changes, engine }: Store) {
       const claimed = await db.transaction().execute(async (tx) => {
         if (engine === 'postgres')
           await sql`select pg_advisory_xact_lock(${CLAIM_LOCK}, ${KINDS[kind]})`.execute(tx)
-        if (limit === 0) {
+        if (limit() === Number.POSITIVE_INFINITY) {
           const oldest = await tx
             .selectFrom('tasks')
             .select('id')
@@ -163,11 +165,8 @@ export function createTaskQueue({ db, changes, engine }: Store) {
           )
         }
         const taken: Task[] = []
-        for (
-          let places = limit - (await countInFlight(kind, tx));
-          places > 0 && taken.length < most;
-          places--
-        ) {
+        const inFlight = await countInFlight(kind, tx)
+        while (inFlight + taken.length < limit() && taken.length < most) {
           const id = await nextInTurn(tx, kind, now)
           if (id === undefined) break
           taken.push(...(await take(tx, worker, [id])))
@@ -230,7 +229,28 @@ export function createTaskQueue({ db, changes, engine }: Store) {
         .execute()
     },
 
-    countInFlight,
+    /**
+     * Creations of a kind in flight, those of them that Bing has accepted, and those that it had accepted and that ended
+     * at `since` or later.
+     */
+    async countAtBing(
+      kind: TaskKind,
+      since: number
+    ): Promise<{ inFlight: number; accepted: number; ended: number }> {
+      const { rows } = await sql<Record<'in_flight' | 'accepted' | 'ended', number>>`
+        select
+          (select count(*) from tasks where ${IN_FLIGHT} and kind = ${kind}) as in_flight,
+          (select count(*) from tasks where ${LOOKED_AT} and kind = ${kind}) as accepted,
+          (select count(*) from tasks where completed_at >= ${since} and upstream_id is not null and kind = ${kind}) as ended`.execute(
+        db
+      )
+      const [row] = rows
+      return {
+        inFlight: Number(row?.in_flight),
+        accepted: Number(row?.accepted),
+        ended: Number(row?.ended)
+      }
+    },
 
     /**
      * Notes why queued tasks can't be sent now, with those that don't know yet; and until when those may wait that have
@@ -242,7 +262,7 @@ export function createTaskQueue({ db, changes, engine }: Store) {
         .set({ error: JSON.stringify(error), deadline_at: sql`coalesce(deadline_at, ${deadlineAt})` })
         .where(QUEUED)
         .where('kind', '=', kind)
-        .where('error', 'is', null)
+        .where((eb) => eb.or([eb('error', 'is', null), WAITS_FOR_PLACE]))
         .returning('id')
         .execute()
       for (const { id } of rows) changes.announce('task', id)
@@ -262,6 +282,7 @@ export function createTaskQueue({ db, changes, engine }: Store) {
         .where(QUEUED)
         .where('kind', '=', kind)
         .where('error', 'is not', null)
+        .where(sql<boolean>`not ${WAITS_FOR_PLACE}`)
         .execute()
     },
 
@@ -280,24 +301,21 @@ export function createTaskQueue({ db, changes, engine }: Store) {
 
     /**
      * Makes waiting tasks due at once, when what they waited for has happened.
-     * @param options.refused whether only those that wait because the upstream had no place for them, or only those that
-     *   it has never refused for that; default: all
+     * @param options.spareRefused whether those wait on that Bing had no place for
      */
     async makeDue(
       state: 'queued' | 'paused',
       now: number,
-      kind?: TaskKind,
-      { refused }: { refused?: boolean } = {}
+      { spareRefused = false }: { spareRefused?: boolean } = {}
     ): Promise<void> {
       await db
         .updateTable('tasks')
         .set({ due_at: now })
         .where(state === 'queued' ? QUEUED : sql<boolean>`${LOOKED_AT} and state = 'paused'`)
         .where('due_at', '>', now)
-        .$if(kind !== undefined, (query) => query.where('kind', '=', kind as TaskKind))
-        // What was put off since for another reason has an error.
-        .$if(refused === true, (query) => query.where('refusals', '>', 0).where('error', 'is', null))
-        .$if(refused === false, (query) => query.where('refusals', '=', 0))
+        .$if(spareRefused, (query) =>
+          query.where((eb) => eb.or([eb('error', 'is', null), sql<boolean>`not ${WAITS_FOR_PLACE}`]))
+        )
         .execute()
     }
   }

@@ -56,6 +56,8 @@ export interface TaskError {
   asked?: boolean
   /** A gateway whose circuit is open has noted it; another gateway may send the prompt all the same. */
   byCircuit?: true
+  /** Bing had no place for it: the prompt is sent again when there is one. */
+  forPlace?: true
 }
 
 export type NewTask = {

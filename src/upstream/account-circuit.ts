@@ -1,13 +1,15 @@
 import type { Clock } from '../clock.ts'
 import { type CallEnd, type CircuitState, refusalOf, rowOf, TRIAL_WAIT_S } from './circuit.ts'
 import { UpstreamError } from './failures.ts'
-import { isAdmitted, isSilent, isTurnedAway, needsAPerson } from './row-kinds.ts'
+import { isAdmitted, isSilent, isTurnedAway, needsAPerson, needsAPersonInTheEnd } from './row-kinds.ts'
 import type { UpstreamName, UpstreamOperation } from './session-state.ts'
 
 /** An account that waits for a person is asked for this often at most (docs/protocol/failures.md section 9). */
 export const PROBE_EVERY_MS = 30 * 60_000
 /** Between a trial that has shown nothing and the next one: whoever calls then must not become a stream of trials. */
 export const TRIAL_PAUSE_MS = 30_000
+/** Calls in a row that say the account is not accepted before that is believed, where a single one may be a hiccup. */
+const TURNED_AWAY_IN_A_ROW = 3
 
 /** Stops all calls in the name of an account that a person must first sign in again, or pass a check for. */
 export interface AccountCircuit {
@@ -59,12 +61,17 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
   let trial: object | undefined
   /** No trial before. */
   let trialAt = 0
+  /** Calls in a row that said the account is not accepted, none of them begun before another one had said so. */
+  let strikes = 0
+  /** What was asked for when the last of them said so. */
+  let struckOn: UpstreamOperation | undefined
   let stopTimer = () => {}
   /** Grows with each change of state: what began before one says nothing of what came after it. */
   let epoch = 0
 
   function enter(next: CircuitState): void {
     state = next
+    strikes = 0
     trial = undefined
     trialAt = 0
     epoch += 1
@@ -78,7 +85,7 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
     from = name
     failedOn = operation
     // A row that only opens it anew, after a trial, reaches no further than what was tried for.
-    const reach = needsAPerson(error)
+    const reach = needsAPerson(error) ?? (state === 'closed' ? 'account' : undefined)
     if (reach !== undefined) isChatOnly = reach === 'chat'
     enter('open')
     probeLater()
@@ -110,6 +117,23 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
     if (trial !== undefined) return refusalOf(failure, TRIAL_WAIT_S)
     const pauseMs = trialAt - clock.now()
     return pauseMs > 0 ? refusalOf(failure, pauseMs / 1000) : undefined
+  }
+
+  /**
+   * Counts the calls that say the account is not accepted.
+   * @param before how many there were when this one began: those that were under way together are one hiccup
+   * @returns whether it is to be believed now
+   */
+  function struck(error: unknown, operation: UpstreamOperation, before: number): boolean {
+    const row = rowOf(error)
+    if (row !== undefined && needsAPersonInTheEnd(row)) {
+      if (strikes === before) strikes += 1
+      struckOn = operation
+      return strikes >= TURNED_AWAY_IN_A_ROW
+    }
+    // Who may start a conversation may still have a token that no turn goes with.
+    if (isAdmitted(error, row) && (struckOn !== 'turn' || operation === 'turn')) strikes = 0
+    return false
   }
 
   /** What its one trial says of an account that is not known to need a person still. */
@@ -148,6 +172,7 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
       const refused = refusal(name)
       if (refused !== undefined) throw refused
       const begunIn = epoch
+      const begunAt = strikes
       const own = concerns(name) ? {} : undefined
       trial = own ?? trial
       return (error) => {
@@ -157,6 +182,7 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
         if (error instanceof UpstreamError && needsAPerson(error) !== undefined) {
           open(error, name, operation)
         } else if (own !== undefined) tried(error, name, operation)
+        else if (struck(error, operation, begunAt)) open(error as UpstreamError, name, operation)
       }
     },
     probed(name, error) {
@@ -176,6 +202,7 @@ export function createAccountCircuit(settings: AccountCircuitSettings): AccountC
     reset() {
       // What was begun with the old cookies, even if they were fine so far, says nothing of the new ones.
       epoch += 1
+      strikes = 0
       shut()
     },
     close: () => stopTimer()

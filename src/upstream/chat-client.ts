@@ -53,6 +53,11 @@ export interface AskOptions {
   onAsked?: () => void
   /** Told of each repeat, for the log. */
   onRepeat?: (error: Error, attempt: number) => void
+  /**
+   * Waited for before a repeat goes out, where the protocol's questions have a pace. `false`: there is no time for it any
+   * more, so that the call ends with what went wrong.
+   */
+  admitRepeat?: (() => Promise<boolean>) | undefined
 }
 
 export type TextChange = { kind: 'delta' | 'replace'; text: string }

@@ -1,4 +1,5 @@
 import { type FailureId, UpstreamError } from './failures.ts'
+import { isMalformed } from './http.ts'
 
 /** How a creation upstream (images, video) looks to the job loop. One implementation per protocol. */
 export interface CreationClient<Request> {
@@ -78,11 +79,11 @@ const PASSING: ReadonlySet<FailureId> = new Set([
 
 /**
  * Whether a failure of `look` is one of looking rather than of the creation: transport trouble, throttling, an outage.
- * "Too many creations" (I10, V2) is no verdict on one that was accepted either.
+ * "Too many creations" (I10, V2) is no verdict on one that was accepted either; what was no HTTP is none at all.
  * Whoever runs the job looks again later, with backoff, until its deadline. Says nothing about a failure of `submit`.
  */
 export function isPassing(error: unknown): error is UpstreamError {
-  return error instanceof UpstreamError && PASSING.has(error.row)
+  return error instanceof UpstreamError && (PASSING.has(error.row) || isMalformed(error))
 }
 
 export type ImageModel = 'DALLE' | 'GPT4O' | 'MAI1'

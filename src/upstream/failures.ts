@@ -13,11 +13,16 @@ interface FailureRow {
   retries?: readonly number[]
   /** `Retry-After` in seconds when the upstream named none. */
   retryAfter?: number
+  /** What is believed of the upstream's own word at most, in seconds; absent: LONGEST_WAIT_S. */
+  longestWait?: number
   /** `false`: the same request can't succeed later without somebody doing something. */
   shouldRetry?: false
   /** Nothing was sent that the upstream could have acted on. */
   asked?: false
 }
+
+/** A wait that the upstream asks for counts up to here, in seconds: dates may be of any year, and throttles have never been seen to last longer. */
+const LONGEST_WAIT_S = 86_400
 
 const cookieExpired = {
   type: 'auth_error',
@@ -354,6 +359,7 @@ export const FAILURES = {
     code: 'account_blocked',
     message: 'Copilot has blocked this account for a time.',
     retryAfter: 3600,
+    longestWait: 30 * 86_400,
     shouldRetry: false
   },
   P4: {
@@ -562,10 +568,11 @@ export class UpstreamError extends GatewayError {
 
   constructor(row: FailureId, details: ErrorDetails & { type?: ErrorType; message?: string } = {}) {
     const failure: FailureRow = FAILURES[row]
+    const asked = waitOf(details.retryAfter, failure)
     super(details.type ?? failure.type, details.message ?? failure.message, {
       code: details.code ?? failure.code,
       param: details.param,
-      retryAfter: details.retryAfter ?? failure.retryAfter,
+      retryAfter: asked ?? failure.retryAfter,
       shouldRetry: details.shouldRetry ?? failure.shouldRetry,
       status: details.status,
       asked: details.asked ?? failure.asked ?? true,
@@ -573,6 +580,15 @@ export class UpstreamError extends GatewayError {
     })
     this.row = row
     this.retries = failure.retries ?? []
-    this.asksToWait = details.retryAfter
+    this.asksToWait = asked
   }
+}
+
+/** What the upstream asks to wait, as far as it is believed. */
+function waitOf(
+  seconds: number | undefined,
+  { longestWait = LONGEST_WAIT_S }: FailureRow
+): number | undefined {
+  if (seconds === undefined || Number.isNaN(seconds)) return undefined
+  return Math.min(longestWait, Math.max(0, seconds))
 }

@@ -1,9 +1,13 @@
 import diagnostics from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { Agent, type Dispatcher, EnvHttpProxyAgent, request } from 'undici'
+import { type Clock, systemClock } from '../clock.ts'
+import { deadline } from '../jobs/deadline.ts'
 import type { Account } from './account.ts'
 import { decodeBody } from './content-coding.ts'
 import { UpstreamError } from './failures.ts'
+import { NO_TUNNEL, tunnelClient } from './proxy.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** Bytes of one page that are read at most, before and after decoding; Bing's largest ones have a few hundred kilobytes. */
 const MAX_PAGE_BYTES = 8 * 1024 * 1024
@@ -15,8 +19,14 @@ const MEDIA_CODINGS = 'identity'
 const CONNECT_TIMEOUT_MS = 10_000
 /** Silence inside an answer after which it counts as stalled (row T4). */
 const BODY_IDLE_MS = 30_000
-/** Time to the first byte of an answer. Redirect answers and polls come in well under ten seconds. */
+/** Time to the first byte of an answer. */
 const HEADERS_TIMEOUT_MS = 60_000
+/**
+ * Time of a whole exchange, from its connection to its last byte: an answer that drips in is never silent for long.
+ * Redirect answers and polls come in well under ten seconds. Media may come over slow lines, and whoever fetches them has
+ * a deadline for that; this one is for those who have none.
+ */
+const EXCHANGE_MS = { page: 60_000, media: 15 * 60_000 }
 
 export interface ProxySettings {
   /** `HTTPS_PROXY`: used for https and wss upstreams. */
@@ -66,6 +76,8 @@ export interface UpstreamHttp {
 export interface UpstreamHttpSettings {
   account: Account
   proxy?: ProxySettings
+  /** Of connections: real time in a gateway, however fast its own clock runs. Default: the system's. */
+  clock?: Clock
   /** Told of each finished exchange, for metrics and logs. Never gets a body, a query string or a header. */
   onExchange?: (exchange: {
     method: string
@@ -76,7 +88,12 @@ export interface UpstreamHttpSettings {
   }) => void
 }
 
-export function createUpstreamHttp({ account, proxy = {}, onExchange }: UpstreamHttpSettings): UpstreamHttp {
+export function createUpstreamHttp({
+  account,
+  proxy = {},
+  clock = systemClock,
+  onExchange
+}: UpstreamHttpSettings): UpstreamHttp {
   const options = {
     connect: { timeout: CONNECT_TIMEOUT_MS },
     headersTimeout: HEADERS_TIMEOUT_MS,
@@ -84,7 +101,7 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
     keepAliveTimeout: 30_000,
     maxHeaderSize: MAX_HEAD_BYTES
   }
-  const agent = (more: { pipelining?: number } = {}): Dispatcher =>
+  const agent = (more: Agent.Options = {}): Dispatcher =>
     proxy.httpsProxy === undefined
       ? new Agent({ ...options, ...more })
       : new EnvHttpProxyAgent({
@@ -92,17 +109,24 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
           ...more,
           httpProxy: '',
           httpsProxy: proxy.httpsProxy,
-          noProxy: proxy.noProxy ?? ''
+          noProxy: proxy.noProxy ?? '',
+          clientFactory: tunnelClient
         })
   const reads = agent()
   // A kept connection may be closing just when a submit is written to it, and then nobody knows whether it arrived;
-  // so each submit gets a connection of its own (undici: pipelining 0 keeps none).
-  const fresh = agent({ pipelining: 0 })
+  // so each submit gets a connection of its own (undici: pipelining 0 keeps none, but for one whose request was given up
+  // before it stood).
+  const fresh = agent({ pipelining: 0, keepAliveTimeout: 1 })
   const reuse = watchReuse()
 
   async function exchange(
     req: UpstreamRequest,
-    { withCookies, maxBytes, codings }: { withCookies: boolean; maxBytes: number; codings: string }
+    {
+      withCookies,
+      maxBytes,
+      codings,
+      totalMs
+    }: { withCookies: boolean; maxBytes: number; codings: string; totalMs: number }
   ) {
     req.signal.throwIfAborted()
     const startedAt = performance.now()
@@ -112,6 +136,8 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
     const generation = account.generation
     let status = 0
     let stage: TransportStage = 'connecting'
+    const limit = deadline(clock, totalMs, () => outOfTime(stage), req.signal)
+    const { signal } = limit
     const ask = (over: Dispatcher) =>
       request(req.url, {
         method,
@@ -122,16 +148,18 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
             stage = 'asked'
           })
         ),
-        signal: req.signal
+        signal
       })
     try {
-      const answer = await ask(method === 'POST' ? fresh : reads).catch((error: unknown) => {
+      const asked = ask(method === 'POST' ? fresh : reads).catch((error: unknown) => {
         // The server had closed the kept connection, and word of it crossed with the request. That is no trouble of the
         // upstream's: no row, no wait.
-        if (method !== 'GET' || stage !== 'asked' || !reuse.wasKept(error) || req.signal.aborted) throw error
+        if (method !== 'GET' || stage !== 'asked' || !reuse.wasKept(error) || signal.aborted) throw error
         stage = 'connecting'
         return ask(fresh)
       })
+      // undici ends what it was told to end only when there is a connection. The request never leaves then.
+      const answer = await unlessAborted(asked, signal)
       status = answer.statusCode
       stage = 'answering'
       const chunks: Buffer[] = []
@@ -155,10 +183,11 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
       delete headers['content-length']
       return { status, headers, body: await decodeBody(Buffer.concat(chunks), coding, maxBytes) }
     } catch (error) {
-      // The caller's own reason (hang-up, deadline) says more than undici's AbortError.
-      req.signal.throwIfAborted()
+      // The reason (hang-up, deadline) says more than undici's AbortError.
+      signal.throwIfAborted()
       throw error instanceof UpstreamError ? error : transportFailure(error, stage)
     } finally {
+      limit.clear()
       onExchange?.({
         method,
         host: target.host,
@@ -174,13 +203,15 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
       const { status, headers, body } = await exchange(req, {
         withCookies: true,
         maxBytes: MAX_PAGE_BYTES,
-        codings: PAGE_CODINGS
+        codings: PAGE_CODINGS,
+        totalMs: EXCHANGE_MS.page
       })
       const location = headers.location === undefined ? undefined : absolute(headers.location, req.url)
       // TextDecoder drops a byte order mark, which JSON.parse would not take.
       return { status, headers, location, text: new TextDecoder().decode(body), url: req.url }
     },
-    bytes: ({ maxBytes, ...req }) => exchange(req, { withCookies: false, maxBytes, codings: MEDIA_CODINGS }),
+    bytes: ({ maxBytes, ...req }) =>
+      exchange(req, { withCookies: false, maxBytes, codings: MEDIA_CODINGS, totalMs: EXCHANGE_MS.media }),
     async close() {
       reuse.stop()
       await Promise.all([reads.destroy(), fresh.destroy()])
@@ -191,16 +222,34 @@ export function createUpstreamHttp({ account, proxy = {}, onExchange }: Upstream
 /** How far an exchange had come: no connection yet (TCP, TLS), the request on its way, or a part of the answer there. */
 export type TransportStage = 'connecting' | 'asked' | 'answering'
 
-/** Which row a broken connection is. Shared with the WebSocket client, whose errors carry the same codes. */
+/** Which row a broken connection is. Shared with the WebSocket clients, whose errors carry the same codes. */
 export function transportFailure(error: unknown, stage: TransportStage): UpstreamError {
   const codes = errorCodes(error)
   const has = (...wanted: string[]) => wanted.some((code) => codes.includes(code))
+  // Of a body that has begun and goes wrong nobody knows whether it was cut off.
+  if (stage !== 'answering' && isMalformed(error)) return new UpstreamError('T11', { cause: error })
   if (stage === 'answering' || has('UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'))
     return new UpstreamError('T4', { cause: error })
   if (has('UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT')) return new UpstreamError('T2', { cause: error })
   // Who let a connection come about does not block the region: a reset after that is an ordinary broken connection.
   if (stage === 'connecting' && has('ECONNRESET', 'EPIPE')) return new UpstreamError('T3', { cause: error })
   return new UpstreamError('T1', { cause: error })
+}
+
+/** Row of an exchange whose time is over. */
+function outOfTime(stage: TransportStage): UpstreamError {
+  if (stage !== 'connecting') return new UpstreamError('T4', { cause: new Error('the answer took too long') })
+  const cause = Object.assign(new Error('no connection in time'), { code: 'UND_ERR_CONNECT_TIMEOUT' })
+  return new UpstreamError('T2', { cause })
+}
+
+/** Whether somebody did answer, but not with HTTP, or with a head that is larger than any. */
+export function isMalformed(error: unknown): boolean {
+  return errorsOf(error).some(({ name, code = '' }) => {
+    // Node has llhttp's codes; undici has them in name only.
+    if (code.startsWith('HPE_')) return code !== 'HPE_INVALID_EOF_STATE'
+    return name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW'
+  })
 }
 
 /** undici names the connection of each request on a channel, but not in its errors. */
@@ -243,17 +292,21 @@ const NOT_SENT =
 
 /** Whether a failed request surely never reached the upstream, because no connection came about. Decides if a lost submit is "unknown". */
 export function surelyNotSent(error: unknown): boolean {
-  return errorCodes(error).some((code) => NOT_SENT.test(code))
+  return errorCodes(error).some((code) => code === NO_TUNNEL || NOT_SENT.test(code))
 }
 
 function errorCodes(error: unknown): string[] {
-  const codes: string[] = []
+  return errorsOf(error).flatMap(({ code }) => code ?? [])
+}
+
+/** An error and its causes. */
+function errorsOf(error: unknown): NodeJS.ErrnoException[] {
+  const errors: NodeJS.ErrnoException[] = []
   for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    const code = (at as NodeJS.ErrnoException).code
-    if (code !== undefined) codes.push(code)
-    if (at instanceof AggregateError) codes.push(...at.errors.flatMap(errorCodes))
+    errors.push(at)
+    if (at instanceof AggregateError) errors.push(...at.errors.flatMap(errorsOf))
   }
-  return codes
+  return errors
 }
 
 function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {

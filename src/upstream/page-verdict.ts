@@ -25,10 +25,21 @@ export function looksLikeHtml(text: string): boolean {
   return /^\s*(<!doctype html|<html|<head|<body|<!--)/i.test(text)
 }
 
-/** `Retry-After` in whole seconds (RFC 9110 section 10.2.3: seconds or a date), at most a day. */
+/**
+ * `Retry-After` in whole seconds (RFC 9110 section 10.2.3: seconds or a date), from one to a day. A fraction of a second
+ * counts as a whole one; what is neither seconds nor a date counts as absent.
+ */
 export function retryAfterSeconds(response: Pick<UpstreamResponse, 'headers'>): number | undefined {
-  const value = response.headers['retry-after']
-  if (value === undefined) return undefined
-  const seconds = /^\d+$/.test(value.trim()) ? Number(value) : (Date.parse(value) - Date.now()) / 1000
-  return Number.isFinite(seconds) ? Math.min(86_400, Math.max(1, Math.ceil(seconds))) : undefined
+  const value = response.headers['retry-after']?.trim() ?? ''
+  const seconds = /^\d+(\.\d+)?$/.test(value) ? Number(value) : (httpDate(value) - Date.now()) / 1000
+  return Number.isNaN(seconds) ? undefined : Math.min(86_400, Math.max(1, Math.ceil(seconds)))
+}
+
+/** RFC 9110 section 5.6.7. Its third form, C's `asctime`, names no zone and means UTC. */
+const HTTP_DATE = /^(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*(?:, .+ GMT|( \w{3} [ \d]\d [\d:]{8} \d{4}))$/i
+
+/** Milliseconds since the epoch; NaN for anything else than a date of HTTP's. */
+function httpDate(text: string): number {
+  const match = HTTP_DATE.exec(text)
+  return match === null ? Number.NaN : Date.parse(match[1] === undefined ? text : `${text} GMT`)
 }

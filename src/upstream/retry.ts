@@ -8,7 +8,9 @@ export interface RetryOptions {
   /** Asked before each repeat; `false` ends with the failure as it is (bytes of an answer have arrived, …). */
   mayRepeat?: (error: UpstreamError) => boolean
   /** Told of each repeat, for the log. */
-  onRepeat?: (error: UpstreamError, attempt: number) => void
+  onRepeat?: ((error: UpstreamError, attempt: number) => void) | undefined
+  /** Waited for before each repeat; `false` ends with the failure as it is. */
+  admit?: (() => Promise<boolean>) | undefined
 }
 
 /** Waits that the upstream asks for (`Retry-After`) are waited out within the request up to here, in milliseconds. */
@@ -39,12 +41,15 @@ export async function withRetries<T>(options: RetryOptions, attempt: () => Promi
       if (delay > own && delay > MOST_ASKED_WAIT_MS) throw error
       used.set(error.row, count + 1)
       options.onRepeat?.(error, n)
+      let isAdmitted: boolean
       try {
         await options.clock.sleep(delay * (1 + Math.random() * 0.25), options.signal)
+        isAdmitted = (await options.admit?.()) ?? true
       } catch (reason) {
         // The deadline leaves no time for the repeat: what went wrong says more than that time is up.
         throw reason instanceof UpstreamError ? error : reason
       }
+      if (!isAdmitted) throw error
     }
   }
 }

@@ -35,12 +35,18 @@ const UNSEEN_BY_LOOKS: ReadonlySet<FailureId> = new Set(['P3', 'P6', 'P6-cookies
 
 /**
  * Rows after which nothing helps until a person acts: the circuit of the whole account opens at once
- * (docs/protocol/failures.md section 9). Other rows that speak of a dead cookie (C2, S6, P1 …) are not with them: they have
+ * (docs/protocol/failures.md section 9). Other rows that speak of a dead cookie (C2, S6 …) are not with them: they have
  * been seen as hiccups, and what is really dead is soon told by one of these.
  */
 const NEEDS_A_PERSON: ReadonlySet<FailureId> = new Set([
   ...(['T6', 'T7', 'C10', 'S2', 'I1', 'I3', 'I17', 'I20-auth', 'V8', 'P2', 'P9'] as const)
 ])
+
+/**
+ * Rows that do so when they come three times in a row: one may be a hiccup, but at Copilot no other row tells of a session
+ * that is dead. `[qq-plugin]` counts three of Bing's as well (row C2).
+ */
+const NEEDS_A_PERSON_IN_THE_END: ReadonlySet<FailureId> = new Set(['P1', 'P6', 'P6-cookies'])
 
 /** Likewise, but Microsoft has said so of the chat alone: the account may still be allowed to make pictures. */
 const NEEDS_A_PERSON_FOR_CHAT: ReadonlySet<FailureId> = new Set(['C4'])
@@ -82,6 +88,11 @@ export function needsAPerson({
   if (code === 'cookie_missing') return undefined
   if (NEEDS_A_PERSON.has(row)) return 'account'
   return NEEDS_A_PERSON_FOR_CHAT.has(row) ? 'chat' : undefined
+}
+
+/** Whether a row means, when it goes on, that only a person can mend it. */
+export function needsAPersonInTheEnd(row: FailureId): boolean {
+  return NEEDS_A_PERSON_IN_THE_END.has(row)
 }
 
 /** Whether a row is trouble of the connection, on which the circuit of an upstream opens in the end. */

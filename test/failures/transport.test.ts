@@ -2,14 +2,24 @@
  * docs/protocol/failures.md section 1, rows T1 to T11: the cells of test/support/fault-rows/transport.ts and network.ts,
  * and what is no cell of its own.
  */
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import t from 'tap'
 import type { Behaviours } from '../../src/simulator/index.ts'
-import { checkAnswer, checkFailed, failureRig, SPEED, UNREACHABLE } from '../support/failure-table.ts'
+import {
+  checkAnswer,
+  checkFailed,
+  failureRig,
+  OUTCOME_UNKNOWN,
+  SPEED,
+  TIMEOUT,
+  UNREACHABLE
+} from '../support/failure-table.ts'
 import { runGroups } from '../support/fault-rows/cell.ts'
 import { finished } from '../support/fault-rows/creations.ts'
 import { attempts, networkGroups, relayRig } from '../support/fault-rows/network.ts'
 import { SERIOUS, transportGroups } from '../support/fault-rows/transport.ts'
-import { USER } from '../support/gateway.ts'
+import { startGateway, USER } from '../support/gateway.ts'
 
 t.jobs = 4
 runGroups(t, [...transportGroups, ...networkGroups])
@@ -91,4 +101,80 @@ t.test('videos that wait for somebody until the deadline', async (t) => {
     t.match(rig.seen(), { submits: 1, accepted: 1 })
     t.strictSame(rig.sim.violations, [])
   }
+})
+
+t.test('a deadline holds although no connection comes about', async (t) => {
+  const held: Socket[] = []
+  const server = createServer((socket) => held.push(socket.on('error', () => {}))).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const socket of held) socket.destroy()
+    server.close()
+  })
+  // It never gets as far as TLS.
+  const BING_URL = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const gateway = await startGateway(t, { config: { BING_URL, CHAT_TIMEOUT_MS: 500, IMAGE_TIMEOUT_MS: 500 } })
+  const startedAt = performance.now()
+  const answers = await Promise.all([
+    gateway.post('/create_conversation', { userId: USER }),
+    gateway.post('/create/image', { query: 'a red lighthouse' })
+  ])
+  for (const answer of answers) checkAnswer(t, 'no connection', answer, TIMEOUT)
+  t.ok(held.length > 0 && held.every((socket) => !socket.destroyed), 'it is still tried')
+  t.ok(performance.now() - startedAt < 8000, 'and would be for ten seconds')
+})
+
+t.test('one connection that drips holds up nobody for long', async (t) => {
+  // Slow enough for a submit to outlast the real seconds that it takes.
+  const rig = await relayRig(t, 5)
+  rig.relay.drips = 1
+  const callers = [rig.image()]
+  // Others come all the time, so that there is always somebody who waits for it.
+  while (rig.seen().bootstraps === 0 && callers.length < 100) {
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    callers.push(rig.image())
+  }
+  for (const answer of await Promise.all(callers)) t.equal(answer.status, 200, answer.text)
+  t.match(rig.seen(), { bootstraps: 1 })
+  t.strictSame(rig.sim.violations, [])
+})
+
+t.test('the caller of a video does not wait for its submit without end', async (t) => {
+  const rig = await failureRig(t, { submitWaitMs: 5 * SPEED })
+  await rig.warm()
+  rig.sim.set('videoSubmit', { stall: 'before' })
+  const answer = await rig.video()
+  t.equal(answer.status, 200, answer.text)
+  const { taskId } = answer.json.data
+  t.match((await rig.get(`/task/${taskId}`)).json.data, { status: 'processing', error: null })
+  checkFailed(t, 'it goes on', await rig.ended(taskId), OUTCOME_UNKNOWN)
+  t.match(rig.seen(), { submits: 1, accepted: 0 }, 'and is never sent again')
+  t.strictSame(rig.sim.violations, [])
+})
+
+t.test('a gateway that stops does not wait for what it has not sent', async (t) => {
+  const rig = await failureRig(t)
+  rig.sim.set('bootstrap', { stall: 'before' })
+  const image = await rig.post(
+    '/create/image',
+    { query: 'a red lighthouse' },
+    { prefer: 'respond-async', 'x-user-id': USER }
+  )
+  t.equal(image.status, 202, image.text)
+  const attended = rig.image()
+  const video = rig.video()
+  await rig.until('creator.bootstrap', 1)
+  for (let n = 0; (await rig.app.store.tasks.countByState()).submitting !== 3; n++) {
+    if (n === 1000) throw new Error('they are not on their way')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  const startedAt = performance.now()
+  await rig.app.taskRunner.close(600_000)
+  t.ok(performance.now() - startedAt < 60_000, 'long before the time for prompts on their way is over')
+  t.match(await attended, { status: 503, json: { error: { code: 'restarted' } } }, 'who waits is told')
+  t.strictSame(await rig.app.store.tasks.countByState(), { queued: 2, failed: 1 }, 'the others wait again')
+  t.match(rig.seen(), { submits: 0 })
+  await rig.app.lifecycle.drain(0)
+  t.equal((await video).status, 200, 'a video is its task')
+  t.match(await rig.stored(image.json.data.taskId), { state: 'queued', sentAt: null, error: null })
 })

@@ -114,9 +114,9 @@ t.test('the pace of the fair gate', async (t) => {
   )
   t.strictSame(entered.slice(0, 3), ['a@0', 'a@10', 'a@20'])
 
-  // What came without asking counts, and what doesn't count is not held up.
+  // Repeats count too.
   clock.pass(300_000)
-  for (let n = 0; n < 3; n++) gate.note()
+  for (let n = 0; n < 3; n++) await gate.again(signal, { by: 0 })
   const start = clock.now()
   const late = enter('a', start + 59_000)
   await t.rejects(late, { message: 'too late: 60' }, 'refused at once')
@@ -150,6 +150,71 @@ t.test('who goes first may make another too late', async (t) => {
   await t.rejects(a, { message: 'too late: 120' }, 'told when it is known, not when time is up')
   clock.pass(61_000)
   ;(await b)()
+})
+
+t.test('repeats take their place in the pace', async (t) => {
+  const clock = handClock(0)
+  const { signal } = new AbortController()
+  const gate = createFairGate(2, {
+    perMinute: 2,
+    clock,
+    tooLate: (waitS) => new Error(`too late: ${waitS}`)
+  })
+  const settled = () => new Promise((resolve) => setImmediate(resolve))
+  const told: string[] = []
+  const tell = (name: string, waits: Promise<unknown>) =>
+    waits.then(
+      () => told.push(`${name}@${Math.floor(clock.now() / 1000)}`),
+      (error: Error) => told.push(`${name}: ${error.message}`)
+    )
+  const leaves = [await gate.enter('a', signal, { by: 0 }), await gate.enter('b', signal, { by: 0 })] as const
+
+  void tell('c', gate.enter('c', signal, { by: 90_000 }))
+  void tell('d', gate.enter('d', signal, { by: 150_000 }))
+  await settled()
+  t.strictSame(told, [], 'both would come in time')
+  void tell('a again', gate.again(signal, { by: 90_000 }))
+  const gone = new AbortController()
+  void tell('who leaves', gate.again(gone.signal, { by: 90_000 }))
+  await settled()
+  t.strictSame(told, ['c: too late: 120'], 'who came before is told when it is known')
+  gone.abort(new Error('left'))
+  void tell('b again', gate.again(signal, { by: 90_000 }))
+  void tell('too many', gate.again(signal, { by: 90_000 }))
+  await settled()
+  t.strictSame(told.splice(0), ['c: too late: 120', 'who leaves: left', 'too many: too late: 120'])
+
+  clock.pass(60_001)
+  await settled()
+  t.strictSame(told.splice(0), ['a again@60', 'b again@60'], 'and need no place of their own')
+  for (const leave of leaves) leave()
+  await settled()
+  t.strictSame(told, [], 'there are places, but no pace')
+  clock.pass(60_001)
+  await settled()
+  t.strictSame(told, ['d@120'])
+
+  const open = createFairGate(1)
+  await open.again(signal, { by: 0 })
+  await t.rejects(gate.again(AbortSignal.abort(new Error('late')), { by: 1e9 }), { message: 'late' })
+})
+
+t.test('who waits for a place may come too late for the pace', async (t) => {
+  const clock = handClock(0)
+  const { signal } = new AbortController()
+  const gate = createFairGate(1, {
+    perMinute: 1,
+    clock,
+    tooLate: (waitS) => new Error(`too late: ${waitS}`)
+  })
+  const first = await gate.enter('a', signal, { by: 0 })
+  const second = gate.enter('b', signal, { by: 130_000 })
+  const third = gate.enter('c', signal, { by: 130_000 })
+  clock.pass(100_000)
+  // The minute is over long since, but the place is free only now.
+  first()
+  ;(await second)()
+  await t.rejects(third, { message: 'too late: 60' })
 })
 
 t.test('deadlines', async (t) => {

@@ -187,7 +187,7 @@ onBothEngines(
     })
     for (const id of ['one', 'two']) {
       await tasks.insert(task(id))
-      await tasks.claimQueued('w', 'image', 1, 0, 1)
+      await tasks.claimQueued('w', 'image', 1, () => Infinity, 1)
       await tasks.move(id, 'polling', { submittedAt: 5, lookedAt: 7 }, { worker: 'w' })
     }
     t.equal((await tasks.get('one'))?.lookedAt, 7)

@@ -5,7 +5,7 @@
 import t from 'tap'
 import { CHALLENGE, COOKIE_EXPIRED, checkAnswer, TROUBLE } from '../support/failure-table.ts'
 import { COOKIE, type Gateway, startGateway } from '../support/gateway.ts'
-import { handClock } from '../support/hand-clock.ts'
+import { creeping, handClock } from '../support/hand-clock.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { type SessionRig, sessionRig, until } from '../support/session-rig.ts'
 
@@ -284,9 +284,6 @@ t.test('pictures asked for in a pause rest, unless somebody waits for them', asy
   const { sim, app } = rig
   const later = async (prompt: string): Promise<string> =>
     (await rig.image(prompt, { prefer: 'respond-async' })).json.data.taskId
-  sim.enqueue('submit', { text: 'ongoing' })
-  const refused = await later('refused')
-  await until('it was refused', async () => (await app.store.tasks.get(refused))?.refusals === 1)
   sim.enqueue('submit', { status: 429, headers: { 'retry-after': '100' } })
   const met = await later('met')
   await until('Microsoft asks for a pause', async () => (await app.store.tasks.get(met))?.error !== null)
@@ -297,11 +294,99 @@ t.test('pictures asked for in a pause rest, unless somebody waits for them', asy
   t.strictSame([received(rig, 'met'), received(rig, 'rests')], [1, 0])
   t.match((await rig.get(`/task/${rests}`)).json.data, { status: 'processing', error: null })
 
+  sim.enqueue('submit', { text: 'ongoing' })
+  const refused = rig.image('refused', { 'idempotency-key': 'k1' })
+  await until('it was refused', async () => {
+    const [task] = await app.store.tasks.list('', { limit: 1 })
+    return task?.prompt === 'refused' && task.refusals === 1
+  })
   rig.accept('a-new-cookie')
   rig.save('a-new-cookie')
   for (const id of [met, rests]) t.match(await rig.ended(id), { status: 'completed' })
   t.match(await rig.ended(await later('afterwards')), { status: 'completed' })
   t.equal(received(rig, 'refused'), 1, 'a place is not had by another cookie')
+  await app.close()
+  t.equal((await refused).status, 503)
+})
+
+t.test('somebody else uses the account: all wait, and one at a time tries again', async (t) => {
+  const clock = handClock()
+  const rig = await sessionRig(t, {
+    clock,
+    config: { IMAGE_CONCURRENCY: 3, IMAGE_TIMEOUT_MS: 3_600_000, POLL_INTERVAL_MS: 1000 }
+  })
+  const { sim } = rig
+  const submits = () => sim.counts['creator.submit.received'] ?? 0
+  const pass = async (ms: number) => {
+    clock.pass(ms)
+    for (let n = 0; n < 5; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      await rig.app.taskRunner.step()
+    }
+  }
+  sim.set('submit', { text: 'ongoing' })
+  const ids: string[] = []
+  for (let n = 0; n < 10; n++) {
+    const { json } = await creeping(clock, rig.image(`fox ${n}`, { prefer: 'respond-async' }))
+    ids.push(json.data.taskId)
+  }
+  await until('those that were on their way are refused', async () => {
+    const { submitting = 0 } = await rig.app.store.tasks.countByState()
+    return submits() > 0 && submitting === 0
+  })
+  const first = submits()
+  t.ok(first <= 3, `${first} submits at first`)
+  await pass(29_000)
+  t.equal(submits(), first, 'all of them rest')
+  const sync = rig.image('a caller')
+  await pass(100)
+  t.equal(submits(), first, 'and so does who comes now')
+  for (let n = 1; n <= 3; n++) {
+    await pass(38_000)
+    await until('the trial has ended', async () => !(await rig.app.store.tasks.countByState()).submitting)
+    await pass(0)
+    t.equal(submits(), first + n, 'one tries')
+  }
+
+  sim.set('submit', {})
+  sim.set('poll', {})
+  const views = () => Promise.all(ids.map(async (id) => (await rig.get(`/task/${id}`)).json.data))
+  await until('all have ended', async () => {
+    await pass(5000)
+    return (await views()).every(({ status }) => status !== 'processing')
+  })
+  t.equal((await creeping(clock, sync)).status, 200)
+  const failed = (await views()).filter(({ status }) => status === 'failed')
+  t.ok(failed.length <= 2, `${failed.length} have failed, of which each was refused twice`)
+  for (const { prompt, errorDetail } of failed) {
+    t.strictSame(errorDetail, { type: 'rate_limit_error', code: 'too_many_jobs' })
+    // Twice alone, and perhaps once beside others that were on their way.
+    t.ok([2, 3].includes(received(rig, prompt)))
+  }
+  t.equal(sim.counts['creator.submit'], 11 - failed.length)
+  t.strictSame(sim.violations, [])
+})
+
+t.test('two gateways on an account that draws one picture at a time', async (t) => {
+  const DATABASE_URL = await (await startPostgres(t)).database()
+  const config = { DATABASE_URL, CHAT_UPSTREAM: 'sydney' } as const
+  const a = await sessionRig(t, { config })
+  const { sim } = a
+  const b = await sessionRig(t, { config, sim })
+  sim.set('submit', { maxParallel: 1 })
+  sim.set('poll', { readyAfterMs: 100 })
+  const prompts = Array.from({ length: 10 }, (_, n) => `fox ${n}`)
+  const ids = await Promise.all(
+    prompts.map(async (prompt, n) => {
+      const { json } = await (n % 2 === 0 ? a : b).image(prompt, { prefer: 'respond-async' })
+      return json.data.taskId as string
+    })
+  )
+  for (const id of ids) t.match(await a.ended(id), { status: 'completed', error: null })
+  for (const prompt of prompts) t.equal(sim.counts[`submit:${prompt}`], 1)
+  const refused = sim.counts['creator.submit.refused'] ?? 0
+  t.ok(refused >= 1 && refused <= 5, `${refused} refused submits`)
+  t.strictSame(sim.violations, [])
 })
 
 t.test('what one gateway can no longer look at, another one does', async (t) => {

@@ -2,6 +2,7 @@
 import { request } from 'node:http'
 import t from 'tap'
 import { type Gateway, startGateway, USER } from '../support/gateway.ts'
+import { creeping, handClock } from '../support/hand-clock.ts'
 
 const until = async (condition: () => boolean | Promise<boolean>) => {
   for (let n = 0; n < 500 && !(await condition()); n++)
@@ -99,6 +100,135 @@ t.test('videos beyond VIDEO_CONCURRENCY are accepted and submitted when a place 
     t.equal(gateway.sim.counts[`received:video ${n}`], 1)
   }
   t.strictSame(gateway.sim.violations, [])
+})
+
+t.test('an account that takes fewer at once than the settings allow: none is lost', async (t) => {
+  for (const [kind, places, count] of [
+    ['image', 1, 10],
+    ['image', 2, 10],
+    ['video', 2, 8]
+  ] as const) {
+    await t.test(`${count} ${kind}s, ${places} at once`, async (t) => {
+      const gateway = await startGateway(t)
+      const { sim } = gateway
+      sim.set(kind === 'image' ? 'submit' : 'videoSubmit', { maxParallel: places })
+      sim.set(kind === 'image' ? 'poll' : 'videoPoll', { readyAfterMs: 100 })
+      const prompts = Array.from({ length: count }, (_, n) => `${kind} ${n}`)
+      const made = await Promise.all(
+        prompts.map((query) => gateway.post(`/create/${kind}`, { query }, { prefer: 'respond-async' }))
+      )
+      for (const { json } of made)
+        t.match(await gateway.ended(json.data.taskId), { status: 'completed', error: null })
+      for (const prompt of prompts) t.equal(sim.counts[`submit:${prompt}`], 1, `${prompt} is accepted once`)
+      const refused = sim.counts[`creator.${kind === 'image' ? '' : 'video.'}submit.refused`] ?? 0
+      // Of the three that the settings let go at first; one for each place that another one has left would be many more.
+      t.ok(refused >= 1 && refused <= 3, `${refused} refused submits`)
+      t.strictSame(sim.violations, [])
+    })
+  }
+
+  await t.test('a restart learns it again, by what is tried at first', async (t) => {
+    const gateway = await startGateway(t)
+    const { sim, app, dir } = gateway
+    sim.set('submit', { maxParallel: 1 })
+    sim.set('poll', { neverReady: true })
+    const prompts = Array.from({ length: 6 }, (_, n) => `fox ${n}`)
+    const ids: string[] = []
+    for (const query of prompts)
+      ids.push((await gateway.post('/create/image', { query }, { prefer: 'respond-async' })).json.data.taskId)
+    await until(async () => {
+      const { queued, polling } = await app.store.tasks.countByState()
+      return queued === 5 && polling === 1
+    })
+    await app.close()
+    const refused = sim.counts['creator.submit.refused'] ?? 0
+    sim.set('poll', {})
+    const after = await startGateway(t, { dir, sim })
+    for (const id of ids) t.match(await after.ended(id), { status: 'completed', error: null })
+    for (const prompt of prompts) t.equal(sim.counts[`submit:${prompt}`], 1)
+    const more = (sim.counts['creator.submit.refused'] ?? 0) - refused
+    t.ok(more <= 3, `${more} more refused submits`)
+  })
+
+  await t.test('fairly between users', async (t) => {
+    const gateway = await startGateway(t)
+    const { sim, app } = gateway
+    sim.set('submit', { maxParallel: 1 })
+    sim.set('poll', { neverReady: true })
+    const create = async (user: string, query: string): Promise<string> =>
+      (await gateway.post('/create/image', { query }, { 'x-user-id': user, prefer: 'respond-async' })).json
+        .data.taskId
+    const ids = [await create('alice', 'alice 0')]
+    await until(() => sim.counts['submit:alice 0'] === 1)
+    for (let n = 1; n <= 4; n++) ids.push(await create('alice', `alice ${n}`))
+    await until(async () => {
+      const { queued, submitting } = await app.store.tasks.countByState()
+      return queued === 4 && submitting === undefined
+    })
+    const bob = await create('bob', 'bob')
+    sim.set('poll', {})
+    await gateway.ended(bob, { 'x-user-id': 'bob' })
+    for (const id of ids) t.match(await gateway.ended(id, { 'x-user-id': 'alice' }), { status: 'completed' })
+    const order = sim.requests
+      .filter(({ method }) => method === 'POST')
+      .map(({ search }) => new URLSearchParams(search).get('q') as string)
+    t.ok(order.lastIndexOf('bob') < order.lastIndexOf('alice 2'), `${order}`)
+  })
+})
+
+t.test('one more is tried than the account was seen to take, once a minute', async (t) => {
+  const clock = handClock()
+  const gateway = await startGateway(t, { clock, config: { IMAGE_TIMEOUT_MS: 3_600_000 } })
+  const { sim, app } = gateway
+  const count = (name: string) => sim.counts[`creator.submit${name}`] ?? 0
+  /** Lets time pass, and what falls due by then happen. */
+  const pass = async (ms: number) => {
+    clock.pass(ms)
+    await app.taskRunner.step()
+    await until(async () => (await app.store.tasks.countByState()).submitting === undefined)
+    await app.taskRunner.step()
+  }
+  sim.set('submit', { maxParallel: 1 })
+  sim.set('poll', { neverReady: true })
+  const create = async (query: string) =>
+    (await creeping(clock, gateway.post('/create/image', { query }, { prefer: 'respond-async' }))).status
+  t.equal(await create('fox 0'), 202)
+  await until(() => count('') === 1)
+  for (let n = 1; n < 8; n++) t.equal(await create(`fox ${n}`), 202)
+  await pass(1000)
+  t.strictSame([count(''), count('.refused')], [1, count('.refused')])
+  const refused = count('.refused')
+  t.ok(refused <= 2)
+  await pass(58_000)
+  t.equal(count('.refused'), refused, 'not within a minute')
+  await pass(17_000)
+  t.strictSame([count(''), count('.refused')], [1, refused + 1], 'one is tried')
+  await pass(59_000)
+  t.equal(count('.refused'), refused + 1)
+
+  sim.set('submit', {})
+  await pass(17_000)
+  t.strictSame([count(''), count('.refused')], [2, refused + 1], 'and one is accepted, when there is a place')
+  await pass(59_000)
+  t.equal(count(''), 2)
+  await pass(17_000)
+  t.equal(count(''), 3, 'up to IMAGE_CONCURRENCY')
+  await pass(600_000)
+  t.equal(count(''), 3)
+
+  // Everything that waits is held by the setting now. Three end, and there is one place again.
+  sim.set('submit', { maxParallel: 1 })
+  sim.set('poll', {})
+  await until(async () => {
+    await pass(1000)
+    return count('') === 4
+  })
+  sim.set('poll', { neverReady: true })
+  sim.set('submit', {})
+  app.upstream.account.replace('_U=simulated-cookie; serial=1')
+  await until(() => count('') >= 6)
+  t.ok(count('') >= 6, 'another account may take more')
+  t.strictSame(sim.violations, [])
 })
 
 t.test('a refused video is an answer, not a task to ask for', async (t) => {

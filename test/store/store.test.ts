@@ -74,7 +74,7 @@ onBothEngines(
   async (t, { store }) => {
     const tasks = createTaskStore(store)
     await tasks.insert(video('x'))
-    const [claimed] = await tasks.claimQueued('w1', 'video', 1000, 3, 10)
+    const [claimed] = await tasks.claimQueued('w1', 'video', 1000, () => 3, 10)
     t.strictSame([claimed?.state, claimed?.worker], ['submitting', 'w1'])
     t.equal(await tasks.move('x', 'polling', {}, { worker: 'w2' }), undefined)
     t.equal(await tasks.move('x', 'failed', {}, { from: 'queued' }), undefined)
@@ -89,7 +89,7 @@ onBothEngines(t, 'a task keeps what is stored with it', async (t, { store }) => 
   const tasks = createTaskStore(store)
   const inserted = await tasks.insert(video('x', { webhookUrl: 'https://a.example', baseUrl: 'http://b' }))
   t.strictSame(await tasks.get('x'), inserted)
-  await tasks.claimQueued('w', 'video', 1000, 0, 1)
+  await tasks.claimQueued('w', 'video', 1000, () => Infinity, 1)
   const patch = {
     upstreamId: '4-00',
     resultUrl: 'https://bing.example/r',
@@ -133,8 +133,8 @@ onBothEngines(t, 'what is due is claimed once, the longest due first', async (t,
   t.strictSame(await tasks.overdue(100, 10), [], 'who is being looked at is not late')
   await tasks.release('w1')
   t.strictSame(await tasks.overdue(100, 10), [], 'nor is who is due to be looked at')
-  t.equal(await tasks.countInFlight('video'), 3)
-  t.equal(await tasks.countInFlight('image'), 0)
+  t.match(await tasks.countAtBing('video', 0), { inFlight: 3, accepted: 3, ended: 0 })
+  t.match(await tasks.countAtBing('image', 0), { inFlight: 0, accepted: 0, ended: 0 })
   t.equal(await tasks.countProcessing(), 3)
   t.strictSame(await tasks.countByState(), { polling: 3 })
 })
@@ -146,7 +146,10 @@ onBothEngines(t, 'claims of many at once never overlap', async (t, { store, reop
   const others = store.engine === 'sqlite' ? [store, store] : await Promise.all([reopen(), reopen()])
   const stores = [tasks, ...others.map(createTaskStore)]
   const taken = await Promise.all(
-    Array.from({ length: 30 }, (_, n) => stores[n % 3]?.claimQueued(`w${n}`, 'video', 2000, 20, 3) ?? [])
+    Array.from(
+      { length: 30 },
+      (_, n) => stores[n % 3]?.claimQueued(`w${n}`, 'video', 2000, () => 20, 3) ?? []
+    )
   )
   const ids = taken.flat().map(({ id }) => id)
   t.equal(ids.length, 20, 'all of them together take as many as there are places')
@@ -164,7 +167,7 @@ onBothEngines(t, 'whose turn it is', async (t, { store }) => {
   for (let n = 0; n < 3; n++) await tasks.insert(video(`a${n}`, { owner: 'alice', createdAt: n }))
   await tasks.insert(video('b0', { owner: 'bob', createdAt: 50 }))
   await tasks.insert(video('later', { owner: 'carol', createdAt: 5000 }))
-  const claimed = await tasks.claimQueued('w', 'video', 100, 10, 10)
+  const claimed = await tasks.claimQueued('w', 'video', 100, () => 10, 10)
   t.strictSame(
     claimed.map(({ id }) => id),
     ['a0', 'b0', 'a1', 'a2']
@@ -174,7 +177,7 @@ onBothEngines(t, 'whose turn it is', async (t, { store }) => {
   for (const owner of ['alice', 'bob', 'dora'])
     await tasks.insert(video(`next of ${owner}`, { owner, createdAt: 200 }))
   await store.db.updateTable('tasks').set({ state: 'completed' }).where('state', '=', 'submitting').execute()
-  const order = await tasks.claimQueued('w', 'video', 300, 10, 10)
+  const order = await tasks.claimQueued('w', 'video', 300, () => 10, 10)
   t.strictSame(
     order.map(({ id }) => id),
     ['next of alice', 'next of dora', 'next of bob'],
@@ -199,7 +202,7 @@ onBothEngines(t, 'choosing from a long queue does not depend on its length', asy
       .execute()
   }
   const startedAt = performance.now()
-  t.equal((await tasks.claimQueued('w', 'video', 5000, 3, 10)).length, 3)
+  t.equal((await tasks.claimQueued('w', 'video', 5000, () => 3, 10)).length, 3)
   const ms = performance.now() - startedAt
   // It takes a few milliseconds; without an index for each of its questions more than a second.
   t.ok(ms < 250, `${ms} ms`)
@@ -241,7 +244,7 @@ onBothEngines(t, 'what a task ends with is stored in one piece', async (t, { sto
       sha256: 's'
     }
   ]
-  await tasks.claimQueued('w', 'video', 2000, 0, 1)
+  await tasks.claimQueued('w', 'video', 2000, () => Infinity, 1)
   await tasks.move('done', 'polling', {})
   await tasks.move('done', 'completed', { completedAt: 77 }, { media })
   await tasks.move('refunded', 'failed', { completedAt: 78 }, { refund: true })
@@ -281,14 +284,14 @@ onBothEngines(t, 'workers and their leases', async (t, { store }) => {
   t.equal(await workers.renew('b', 60_000), false, 'who was taken over learns of it')
   const tasks = createTaskStore(store)
   await tasks.insert(video('orphan'))
-  await tasks.claimQueued('nobody', 'video', 2000, 0, 1)
+  await tasks.claimQueued('nobody', 'video', 2000, () => Infinity, 1)
   t.strictSame(await dead('b', false), ['a', 'nobody'], 'whose claims outlived their lease')
 })
 
 onBothEngines(t, "a prompt that is about to leave is nobody else's", async (t, { store }) => {
   const tasks = createTaskStore(store)
   await tasks.insert(video('x'))
-  await tasks.claimQueued('w', 'video', 2000, 0, 1)
+  await tasks.claimQueued('w', 'video', 2000, () => Infinity, 1)
   t.equal(await tasks.markSent('x', 'other', 1), false)
   t.equal(await tasks.markSent('x', 'w', 5), true)
   const taken = await tasks.move('x', 'queued', {}, { worker: 'w', unsent: true })
@@ -367,11 +370,15 @@ t.test("which errors are the store's", async (t) => {
   t.notOk(isStoreFault(undefined))
 })
 
-onBothEngines(t, 'a free place makes due what waits for one, and nothing else', async (t, { store }) => {
+onBothEngines(t, 'what waits for a place at Bing', async (t, { store }) => {
   const tasks = createTaskStore(store)
   const error = { type: 'rate_limit_error', code: 'throttled', message: 'Later.' } as const
-  const patches = { plain: {}, refused: { refusals: 1 }, 'refused, then put off': { refusals: 1, error } }
-  for (const [id, patch] of Object.entries(patches)) {
+  const forPlace = { ...error, code: 'too_many_jobs', forPlace: true } as const
+  for (const [id, patch] of Object.entries({
+    plain: {},
+    refused: { error: forPlace },
+    'put off': { error }
+  })) {
     await stored(store, id, 'submitting')
     await tasks.move(id, 'queued', { dueAt: 5000, ...patch })
   }
@@ -379,12 +386,28 @@ onBothEngines(t, 'a free place makes due what waits for one, and nothing else', 
     const rows = await store.db.selectFrom('tasks').select('id').where('due_at', '<=', 2000).execute()
     return rows.map(({ id }) => id).sort()
   }
-  await tasks.makeDue('queued', 2000, 'video', { refused: true })
-  t.strictSame(await due(), ['refused'])
-  await tasks.makeDue('queued', 2000, 'video', { refused: false })
-  t.strictSame(await due(), ['plain', 'refused'])
-  await tasks.makeDue('queued', 2000, 'image')
-  t.strictSame(await due(), ['plain', 'refused'])
+  await tasks.makeDue('queued', 2000, { spareRefused: true })
+  t.strictSame(await due(), ['plain', 'put off'], 'is not had by another cookie')
   await tasks.makeDue('queued', 2000)
-  t.strictSame(await due(), ['plain', 'refused', 'refused, then put off'])
+  t.strictSame(await due(), ['plain', 'put off', 'refused'])
+
+  await tasks.unmarkHeld('video')
+  t.strictSame((await tasks.get('refused'))?.error, forPlace, 'goes on to wait for it')
+  t.equal((await tasks.get('put off'))?.error, null)
+  await tasks.markHeld('video', { ...error, byCircuit: true }, 9000)
+  for (const id of ['plain', 'refused', 'put off'])
+    t.match(
+      await tasks.get(id),
+      { error: { byCircuit: true }, deadlineAt: 9000 },
+      'and is held like all others'
+    )
+
+  for (const id of ['plain', 'refused', 'put off'])
+    await store.db.updateTable('tasks').set({ state: 'submitting' }).where('id', '=', id).execute()
+  await tasks.move('plain', 'polling', { upstreamId: '4-a' })
+  await tasks.move('refused', 'polling', { upstreamId: '4-b' })
+  await tasks.move('refused', 'completed', { completedAt: 3000 })
+  t.strictSame(await tasks.countAtBing('video', 3000), { inFlight: 2, accepted: 1, ended: 1 })
+  t.strictSame(await tasks.countAtBing('video', 3001), { inFlight: 2, accepted: 1, ended: 0 })
+  t.strictSame(await tasks.countAtBing('image', 0), { inFlight: 0, accepted: 0, ended: 0 })
 })

@@ -79,6 +79,8 @@ export interface GatewayOptions {
   clock?: Clock
   /** How long claims outlive their process, in milliseconds. */
   leaseMs?: number
+  /** How long the caller of a video waits for its submit, in milliseconds of the gateway's clock. Default: 30 real seconds. */
+  submitWaitMs?: number
   /** Lines of the whitelist. */
   whitelist?: string
   /** An existing data folder, and a simulator that outlives the gateway. */
@@ -119,7 +121,8 @@ export async function startGateway(t: Test, options: GatewayOptions = {}): Promi
     {
       logger: createLogger({ level: 'trace', destination: destination as never }),
       clock: options.clock ?? createClock(options.speed ?? 1),
-      leaseMs: options.leaseMs
+      leaseMs: options.leaseMs,
+      submitWaitMs: options.submitWaitMs ?? 30_000 * (options.speed ?? 1)
     }
   )
   t.teardown(async () => {

@@ -1,5 +1,19 @@
 import type { Clock } from '../../src/clock.ts'
 
+/** Lets time creep on until something has come that waits for it: the answer to `respond-async` is due after no time at all. */
+export async function creeping<T>(clock: { pass(ms: number): void }, coming: Promise<T>): Promise<T> {
+  let isPending = true
+  const end = () => {
+    isPending = false
+  }
+  coming.then(end, end)
+  while (isPending) {
+    clock.pass(1)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+  return coming
+}
+
 /** A clock that stands still until a test lets time pass; what is due by then is called back in its order. */
 export function handClock(startMs = Date.now()): Clock & { pass(ms: number): void } {
   let now = startMs

@@ -1,23 +1,33 @@
 /** What the HTTP client makes of connections: how large answers may be, and which connection a request takes. */
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createNetServer, type Socket } from 'node:net'
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { createAccount } from '../../src/upstream/account.ts'
+import { isPassing } from '../../src/upstream/creation-client.ts'
+import { UpstreamError } from '../../src/upstream/failures.ts'
 import {
   createUpstreamHttp,
   surelyNotSent,
   type TransportStage,
-  transportFailure
+  transportFailure,
+  type UpstreamHttpSettings
 } from '../../src/upstream/http.ts'
+import { retryAfterSeconds } from '../../src/upstream/page-verdict.ts'
 import { never, rowOf } from '../support/creator.ts'
+import { handClock } from '../support/hand-clock.ts'
 
 /** A server of one's own, because the simulator keeps connections and never sends that much. */
-async function serve(t: Test, answer: (req: IncomingMessage, res: ServerResponse) => void) {
+async function serve(
+  t: Test,
+  answer: (req: IncomingMessage, res: ServerResponse) => void,
+  settings: Partial<UpstreamHttpSettings> = {}
+) {
   const server = createServer(answer).listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  const http = createUpstreamHttp({ account: createAccount([url]) })
+  const http = createUpstreamHttp({ account: createAccount([url]), ...settings })
   t.teardown(async () => {
     await http.close()
     server.closeAllConnections()
@@ -76,7 +86,11 @@ t.test('which row a broken connection is', async (t) => {
     ['EPIPE', 'asked', 'T1', false],
     ['UND_ERR_HEADERS_TIMEOUT', 'asked', 'T4', false],
     ['UND_ERR_BODY_TIMEOUT', 'answering', 'T4', false],
-    ['ECONNRESET', 'answering', 'T4', false]
+    ['ECONNRESET', 'answering', 'T4', false],
+    ['HPE_INVALID_CONSTANT', 'asked', 'T11', false],
+    ['UND_ERR_HEADERS_OVERFLOW', 'asked', 'T11', false],
+    ['HPE_INVALID_EOF_STATE', 'asked', 'T1', false],
+    ['HPE_INVALID_CHUNK_SIZE', 'answering', 'T4', false]
   ]
   for (const [code, stage, row, notSent] of cases) {
     const error = new Error('request failed', { cause: Object.assign(new Error(code), { code }) })
@@ -136,6 +150,64 @@ t.test('a reset is a blocked region only as long as there is no connection', asy
     await http.close()
     server.close()
   }
+})
+
+t.test('what is no HTTP is no answer', async (t) => {
+  const heads = [
+    ['no HTTP', 'garbage\r\n\r\n'],
+    ['a head without end', `HTTP/1.1 200 OK\r\nx-filler: ${'x'.repeat(100_000)}\r\n\r\n`],
+    ['a head that is broken', 'HTTP/1.1 200 OK\r\ncontent-length: nine\r\n\r\n']
+  ] as const
+  for (const [name, head] of heads) {
+    const server = createNetServer((socket) => {
+      socket.on('error', () => {}).once('data', () => socket.end(head))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    const http = createUpstreamHttp({ account: createAccount([url]) })
+    for (const method of ['GET', 'POST'] as const) {
+      const error = await http.request({ method, url, signal: never }).catch((error: unknown) => error)
+      t.match(error, { row: 'T11' }, `${name}, ${method}`)
+      t.equal(surelyNotSent(error), false, `${name}, ${method}: the outcome of a submit is unknown`)
+      t.ok(isPassing(error), 'it says nothing of a creation that is looked at')
+    }
+    await http.close()
+    server.close()
+  }
+  t.notOk(isPassing(new UpstreamError('T11')), 'other than a page that nobody knows')
+})
+
+t.test('a proxy that makes no tunnel', async (t) => {
+  let answer = ''
+  let asked = 0
+  const proxy = createNetServer((socket) => {
+    socket
+      .on('error', () => {})
+      .once('data', () => {
+        asked++
+        socket.end(answer)
+      })
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  const httpsProxy = `http://someone:hunter2@127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  const url = 'https://upstream.example/'
+  const http = createUpstreamHttp({ account: createAccount([url]), proxy: { httpsProxy } })
+  t.teardown(async () => {
+    await http.close()
+    proxy.close()
+  })
+  for (const status of ['', 403, 407, 502])
+    for (const method of ['GET', 'POST'] as const) {
+      answer = status === '' ? '' : `HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`
+      asked = 0
+      const error = await http
+        .request({ method, url, signal: AbortSignal.timeout(20_000) })
+        .catch((error: unknown) => error)
+      t.match(error, { row: 'T1' }, `${status} ${method}`)
+      t.ok(surelyNotSent(error), 'nobody was sent anything')
+      t.equal(asked, 1, 'and it is asked once')
+      t.notMatch(JSON.stringify(error, Object.getOwnPropertyNames(error)), /hunter2/)
+    }
 })
 
 t.test('encoded answers are decoded', async (t) => {
@@ -205,4 +277,126 @@ t.test('encoded answers are decoded', async (t) => {
 t.test('a byte order mark is no text', async (t) => {
   const { http, url } = await serve(t, (_req, res) => res.end('\uFEFF{"a":1}'))
   t.equal((await http.request({ url, signal: never })).text, '{"a":1}')
+})
+
+/** Sends a little of an answer now and then, so that it is never silent for long and never done. */
+function drip(res: ServerResponse) {
+  const timer = setInterval(() => res.write('.'), 5)
+  res.once('close', () => clearInterval(timer))
+}
+
+t.test('an exchange ends at last, whatever drips in', async (t) => {
+  const clock = handClock()
+  const answers: ServerResponse[] = []
+  let isThere = () => {}
+  const { http, url } = await serve(
+    t,
+    (_req, res) => {
+      answers.push(res)
+      drip(res)
+      isThere()
+    },
+    { clock }
+  )
+  /** Row of a call whose answer has begun `ms` ago, and whether it was over before. */
+  async function after(ms: number, call: () => Promise<unknown>) {
+    const begun = new Promise<void>((resolve) => {
+      isThere = resolve
+    })
+    let isOver = false
+    const row = rowOf(call()).finally(() => {
+      isOver = true
+    })
+    await begun
+    clock.pass(ms - 1)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const wasOver = isOver
+    clock.pass(1)
+    return [wasOver, await row]
+  }
+  t.strictSame(await after(60_000, () => http.request({ url, signal: never })), [false, 'T4'])
+  const submit = () => http.request({ method: 'POST', body: 'q=a', url, signal: never })
+  t.strictSame(await after(60_000, submit), [false, 'T4'])
+  const media = () => http.bytes({ maxBytes: 1e9, url, signal: never })
+  t.strictSame(await after(15 * 60_000, media), [false, 'T4'], 'media have more time')
+  for (const res of answers) if (!res.closed) await new Promise((resolve) => res.once('close', resolve))
+  t.pass('nothing of it goes on')
+})
+
+t.test('nobody waits for a connection longer than they want to', async (t) => {
+  const clock = handClock()
+  const held: Socket[] = []
+  // Lets every connection come about, but no TLS: for the client that is one that doesn't stand yet.
+  const server = createNetServer((socket) => {
+    held.push(socket.on('error', () => {}))
+    server.emit('held')
+  }).listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const http = createUpstreamHttp({ account: createAccount([url]), clock })
+  const isHeld = () => new Promise((resolve) => server.once('held', resolve))
+  for (const method of ['GET', 'POST'] as const) {
+    const caller = new AbortController()
+    const startedAt = performance.now()
+    let next = isHeld()
+    const left = rowOf(http.request({ method, url, signal: caller.signal }))
+    await next
+    caller.abort('left')
+    t.equal(await left, 'left', `${method}: the caller leaves`)
+    t.ok(performance.now() - startedAt < 8000, 'long before the connection is given up')
+
+    next = isHeld()
+    const late = http.request({ method, url, signal: never }).catch((error: unknown) => error)
+    await next
+    clock.pass(60_000)
+    const error = await late
+    t.match(error, { row: 'T2' }, `${method}: the time is over`)
+    t.ok(surelyNotSent(error), 'and nothing was sent')
+  }
+  // What comes of them later is nobody's trouble any more.
+  const closed = held.map((socket) => new Promise((resolve) => socket.once('close', resolve).resume()))
+  for (const socket of held) socket.resetAndDestroy()
+  await Promise.all(closed)
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  t.equal(held.length, 4)
+  await http.close()
+  server.close()
+})
+
+t.test('how long an upstream asks to wait', async (t) => {
+  const inAMinute = new Date(Date.now() + 60_500)
+  const utc = inAMinute.toUTCString()
+  const [, day, date, month, year, time] = utc.match(/^(\w+), (\d+) (\w+) (\d+) ([\d:]+) GMT$/) ?? []
+  const cases: [value: string | undefined, seconds: number | undefined][] = [
+    ['7', 7],
+    [' 7 ', 7],
+    ['0', 1],
+    ['3.5', 4],
+    ['3.0', 3],
+    ['99999999999', 86_400],
+    ['9'.repeat(400), 86_400],
+    ['-5', undefined],
+    ['-3.5', undefined],
+    ['1e9', undefined],
+    ['Infinity', undefined],
+    ['', undefined],
+    ['soon', undefined],
+    ['7, 7', undefined],
+    ['5 minutes', undefined],
+    ['2026', 2026],
+    ['2100-01-01', undefined],
+    ['Sunday', undefined],
+    [undefined, undefined],
+    [utc, 60],
+    [`${day}day, ${date}-${month}-${year?.slice(2)} ${time} GMT`, 60],
+    [`${day} ${month} ${date?.replace(/^0/, ' ')} ${time} ${year}`, 60],
+    ['Sun, 06 Nov 1994 08:49:37 GMT', 1],
+    ['Sun, 06 Nov 2094 08:49:37 GMT', 86_400]
+  ]
+  for (const [value, seconds] of cases) {
+    const headers: Record<string, string> = value === undefined ? {} : { 'retry-after': value }
+    const got = retryAfterSeconds({ headers })
+    if (seconds === 60) t.ok(got !== undefined && got >= 30 && got <= 61, `${value}: ${got}`)
+    else t.equal(got, seconds, `${value}`)
+  }
 })

@@ -192,6 +192,8 @@ export interface CopilotTurnBehaviour {
   // Framing
   /** Cuts of the outgoing text into WebSocket messages: none, at every character, anywhere, or n characters each. */
   split: 'none' | 'every-char' | 'random' | number
+  /** Binary messages in place of text. `split` counts bytes then, so that it may cut inside a character. */
+  binary: boolean
   /** Start of the random cuts; the same seed cuts alike. */
   splitSeed: number
   /** Writes everything beyond ASCII as `\uXXXX`, so that cuts may fall inside an escape or between the halves of a character. */

@@ -7,12 +7,20 @@ export type ServerEvent = { event: string; [member: string]: unknown }
 
 export type Framing = Pick<
   CopilotTurnBehaviour,
-  'split' | 'splitSeed' | 'escapeUnicode' | 'eventsPerMessage' | 'between' | 'ids' | 'unknownFields'
+  | 'split'
+  | 'binary'
+  | 'splitSeed'
+  | 'escapeUnicode'
+  | 'eventsPerMessage'
+  | 'between'
+  | 'ids'
+  | 'unknownFields'
 >
 
 /** Whole objects, one WebSocket message each. */
 export const PLAIN_FRAMING: Framing = {
   split: 'none',
+  binary: false,
   splitSeed: 1,
   escapeUnicode: false,
   eventsPerMessage: 1,
@@ -27,7 +35,7 @@ const BETWEEN: Record<Framing['between'], string> = {
   'record-separator': '\u001e'
 }
 
-/** Writes events as WebSocket text messages, cut and joined as told. */
+/** Writes events as WebSocket messages, cut and joined as told. */
 export interface EventWriter {
   /** An event gets its `id`; a string is written as it is (for what is not JSON). */
   write(event: ServerEvent | string): void
@@ -49,11 +57,11 @@ const ODD_MEMBERS = {
 }
 
 /**
- * @param send takes one WebSocket text message
+ * @param send takes one WebSocket message: a text, or bytes
  * @param sequence the socket's
  */
 export function createEventWriter(
-  send: (text: string) => void,
+  send: (message: string | Buffer) => void,
   sequence: () => number,
   framing: Framing
 ): EventWriter {
@@ -70,7 +78,10 @@ export function createEventWriter(
     if (waiting.length === 0) return
     const text = waiting.join(BETWEEN[framing.between])
     waiting = []
-    for (const piece of cut(text, framing.split, random)) send(piece)
+    // A character a byte.
+    const cuttable = framing.binary ? Buffer.from(text).toString('latin1') : text
+    for (const piece of cut(cuttable, framing.split, random))
+      send(framing.binary ? Buffer.from(piece, 'latin1') : piece)
   }
 
   return {

@@ -57,8 +57,8 @@ export function serveSocket({
     | { conversation: CopilotConversation; noise: NodeJS.Timeout | undefined; over: () => void }
     | undefined
 
-  function send(text: string): void {
-    if (client.readyState === WebSocket.OPEN) client.send(text)
+  function send(message: string | Buffer): void {
+    if (client.readyState === WebSocket.OPEN) client.send(message)
   }
 
   function invalid([rule, detail]: Fault): void {

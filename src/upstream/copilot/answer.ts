@@ -30,8 +30,11 @@ export interface AnswerReducer {
   readonly isComplete: boolean
   /** There is text that would be lost with the turn. */
   readonly hasText: boolean
-  /** There is a picture, or the preview of one: an answer even if nothing more comes (row P17). */
-  readonly hasPictures: boolean
+  /**
+   * What there is would do as the answer if nothing more came: `done` has come, or a picture, or the preview of one, was
+   * the last thing (row P17). Text that came last is cut off (row P16), whatever was drawn before it.
+   */
+  readonly isEnough: boolean
   /**
    * The answer as it stands.
    * @throws {UpstreamError} P-empty, when there is none
@@ -75,6 +78,8 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
   /** Characters that were looked at again, for events that change what stands before the end. */
   let reread = 0
   let suggestions: string[] | undefined
+  /** What came last was a picture, or the preview of one. */
+  let endsInPicture = false
   let isTaken = false
   let isDone = false
 
@@ -83,6 +88,7 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
     const part = parts.get(key)
     const before = part !== undefined && 'text' in part ? part.text : ''
     const given = textOf(event.text)
+    if (given.trim() !== '') endsInPicture = false
     if (part === undefined) lastText = key
     parts.set(key, { text: isNew ? given : before + given })
     // Most events go on where the last one stopped. They must not cost more the longer the answer is.
@@ -118,6 +124,7 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
     drawn.prompt = textOf(event.prompt) || drawn.prompt
     if (event.event === 'partialImageGenerated') takePreview(drawn, textOf(event.content))
     if (event.event === 'imageGenerated') drawn.url = address(event.url, baseUrl) ?? drawn.url
+    if (drawn.url !== undefined || drawn.preview !== undefined) endsInPicture = true
   }
 
   /** The last preview counts. One that is too large is left out, and an earlier one stays. */
@@ -210,8 +217,8 @@ export function createAnswerReducer({ baseUrl, now, onText, onUnknown }: AnswerS
     get hasText() {
       return shownText().trim() !== ''
     },
-    get hasPictures() {
-      return pictures().some(({ url, preview }) => url !== undefined || preview !== undefined)
+    get isEnough() {
+      return isDone || endsInPicture
     },
     finish() {
       const text = shownText()

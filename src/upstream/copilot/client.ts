@@ -199,7 +199,7 @@ export function createCopilotClient(settings: CopilotClientSettings): CopilotCli
       }),
 
     async ask(conversation, question, options) {
-      const { signal, onRepeat } = options
+      const { signal, onRepeat, admitRepeat: admit } = options
       let current = conversation
       let needsFresh = question.inDoubt
       let isTaken = false
@@ -207,7 +207,7 @@ export function createCopilotClient(settings: CopilotClientSettings): CopilotCli
       // What Copilot has taken is not sent again; nor what it doesn't understand, unless our impatience was the reason.
       const mayRepeat = ({ row }: UpstreamError) =>
         !isTaken && !isClosed && diagnosis === undefined && (row !== 'P10' || wasEarly)
-      const answer = await withRetries({ clock, signal, mayRepeat, onRepeat }, async () => {
+      const answer = await withRetries({ clock, signal, mayRepeat, onRepeat, admit }, async () => {
         if (needsFresh) {
           current = await open(signal)
           needsFresh = false

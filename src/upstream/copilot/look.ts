@@ -11,12 +11,14 @@ export interface Shown {
 
 /** The route is another one than it was, or not for this kind of client: nothing is said of the account. */
 const UNREADABLE: ReadonlySet<FailureId> = new Set(['T10', 'T11', 'P7', 'P14'])
+/** Who comes is not accepted. */
+const OF_COOKIES: ReadonlySet<FailureId> = new Set(['P1', 'T6'])
 
 /**
  * Looks at how the account stands: asks who is signed in, which a browser does at every visit. That shows whether
  * the cookies are good and whether Cloudflare lets calls through. It shows nothing of the token, nor of challenges inside the
  * chat; where it shows nothing at all, that is said too.
- * @throws {UpstreamError} P1: the cookies are not accepted; P2; P-unclear; T1–T5, T8, T9, P19; or the signal's reason
+ * @throws {UpstreamError} P1, T6: the cookies are not accepted; P2; P-unclear; T1–T5, T8, T9, P19; or the signal's reason
  * @see docs/session-health.md
  */
 export async function lookAtAccount(site: SiteSettings, { hasCookies, hasToken }: Shown): Promise<void> {
@@ -27,7 +29,7 @@ export async function lookAtAccount(site: SiteSettings, { hasCookies, hasToken }
     isKnown = await isUserKnown(site)
   } catch (error) {
     const row = error instanceof UpstreamError ? error.row : undefined
-    const isUnclear = row !== undefined && (UNREADABLE.has(row) || (row === 'P1' && !isShown))
+    const isUnclear = row !== undefined && (UNREADABLE.has(row) || (OF_COOKIES.has(row) && !isShown))
     throw isUnclear ? new UpstreamError('P-unclear', { cause: error }) : error
   }
   if (isKnown) return

@@ -11,7 +11,7 @@ import {
   VISIT_PATH
 } from './constants.ts'
 import { isObject } from './json.ts'
-import { refuseStatus } from './status.ts'
+import { refuseRedirect, refuseStatus } from './status.ts'
 
 export interface SiteSettings {
   http: UpstreamHttp
@@ -25,7 +25,7 @@ export interface SiteSettings {
 
 /**
  * Fetches the site's start page, as a browser does before anything else.
- * @throws {UpstreamError} T1–T5, T8, T9, P1, P2, P7, P19, or the signal's reason
+ * @throws {UpstreamError} T1–T6, T8, T9, P1, P2, P7, P19, or the signal's reason
  */
 export async function visitSite({ http, baseUrl, signal }: SiteSettings): Promise<void> {
   const url = `${baseUrl.replace(/\/+$/, '')}${VISIT_PATH}`
@@ -35,7 +35,7 @@ export async function visitSite({ http, baseUrl, signal }: SiteSettings): Promis
 /**
  * Asks who is signed in. Costs nothing and changes nothing.
  * @returns whether the site knows the visitor by name; of one who is anonymous it says that there is none
- * @throws {UpstreamError} T1–T5, T8–T11, P1, P2, P7, P14, P19, or the signal's reason
+ * @throws {UpstreamError} T1–T6, T8–T11, P1, P2, P7, P14, P19, or the signal's reason
  * @see docs/protocol/chat-copilot.md section 2
  */
 export async function isUserKnown(settings: SiteSettings): Promise<boolean> {
@@ -72,6 +72,7 @@ async function read(settings: SiteSettings, path: string): Promise<Readonly<Reco
     signal
   })
   refuseStatus(response, 'P1')
+  refuseRedirect(response, response.url)
   const { status, text } = response
   if (status !== 200) throw new UpstreamError('P14', { cause: new Error(`answered with ${status}`) })
   if (looksLikeHtml(text)) throw new UpstreamError('T10')

@@ -11,7 +11,7 @@ import {
   START_PATH
 } from './constants.ts'
 import { isObject, textOf } from './json.ts'
-import { refuseStatus } from './status.ts'
+import { refuseRedirect, refuseStatus } from './status.ts'
 
 /** What the wire wants back with each turn; see `UpstreamConversation`. */
 export type CopilotConversation = UpstreamConversation & { conversationId: string }
@@ -32,7 +32,7 @@ export interface StartSettings {
 /**
  * Opens a conversation, once: repeats are the caller's business. Where the start call is not known (404), the one before
  * it is made.
- * @throws {UpstreamError} T1–T5, T8–T11, P1–P5, P7, P19, or the signal's reason
+ * @throws {UpstreamError} T1–T6, T8–T11, P1–P5, P7, P19, or the signal's reason
  * @see docs/protocol/chat-copilot.md section 2
  */
 export async function startConversation(settings: StartSettings): Promise<CopilotConversation> {
@@ -58,6 +58,7 @@ async function post(settings: StartSettings, path: string, body: object): Promis
     signal
   })
   refuseStatus(response, 'P1')
+  refuseRedirect(response, response.url)
   return response
 }
 

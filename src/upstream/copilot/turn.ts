@@ -1,7 +1,9 @@
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
+import { StringDecoder } from 'node:string_decoder'
 import { TLSSocket } from 'node:tls'
 import WebSocket from 'ws'
 import type { Clock } from '../../clock.ts'
+import { CallerGone } from '../../errors.ts'
 import { bare, codeOf } from '../bare-error.ts'
 import { UpstreamError } from '../failures.ts'
 import type { AnswerReducer } from './answer.ts'
@@ -64,12 +66,13 @@ export interface CopilotTurn {
 /**
  * Asks one question over a socket of its own, and closes it. What the answer is, is in the reducer then. Leaves no timer
  * and no listener.
- * @throws {UpstreamError} T1–T3, T5, T8, T9, T11, P2, P6, P6-cookies, P7, P15, P16, P18, P19; what the reducer throws; the signal's reason
+ * @throws {UpstreamError} T1–T3, T5, T6, T8–T11, P2, P6, P6-cookies, P7, P15, P16, P18, P19; what the reducer throws; the signal's reason
  * @see docs/protocol/chat-copilot.md section 3
  */
 export function runTurn(turn: CopilotTurn): Promise<void> {
   const { reducer, clock, deadlines, signal, sockets } = turn
   const scanner = createEventScanner()
+  const utf8 = new StringDecoder('utf8')
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason)
     let isOpen = false
@@ -145,8 +148,11 @@ export function runTurn(turn: CopilotTurn): Promise<void> {
         resolve()
       })
     }
+    /** Time is up, the gateway stops, or the caller has left. Copilot has counted the turn, so what will do is not thrown away. */
     function onAbort(): void {
-      fail(signal.reason)
+      const isWanted = !(signal.reason instanceof CallerGone)
+      if (reducer.isDone || (reducer.isEnough && isWanted)) complete()
+      else fail(signal.reason)
     }
     function within(ms: number, onLate: () => void): void {
       clearDeadline()
@@ -184,7 +190,7 @@ export function runTurn(turn: CopilotTurn): Promise<void> {
 
     /** Copilot is gone, or silent. What there is may be an answer all the same. */
     function left(failure: UpstreamError): void {
-      if (reducer.isDone || reducer.hasPictures) complete()
+      if (reducer.isEnough) complete()
       else fail(failure)
     }
 
@@ -196,7 +202,7 @@ export function runTurn(turn: CopilotTurn): Promise<void> {
     ws.on('upgrade', (response: IncomingMessage) => turn.onCookies(response.headers['set-cookie'] ?? []))
     ws.on('unexpected-response', (_request, response) => {
       turn.onCookies(response.headers['set-cookie'] ?? [])
-      fail(upgradeFailure(response, turn.hasToken ? 'P6' : 'P6-cookies'))
+      fail(upgradeFailure(response, turn.url, turn.hasToken ? 'P6' : 'P6-cookies'))
     })
     ws.on('open', () => {
       if (isOver) return
@@ -204,10 +210,12 @@ export function runTurn(turn: CopilotTurn): Promise<void> {
       turn.onUpgraded?.()
       within(deadlines.connectedMs, ask)
     })
-    ws.on('message', (data) => {
+    ws.on('message', (data: Buffer, isBinary) => {
       if (isOver) return
       try {
-        for (const event of scanner.push(data.toString())) {
+        // A text message is valid by itself (RFC 6455 section 8.1); bytes may be cut inside a character.
+        const text = isBinary ? utf8.write(data) : data.toString()
+        for (const event of scanner.push(text)) {
           take(event)
           if (isOver) return
         }

@@ -1,4 +1,5 @@
-import type { Clock } from '../../clock.ts'
+import { type Clock, systemClock } from '../../clock.ts'
+import { deadline } from '../../jobs/deadline.ts'
 import type { Account } from '../account.ts'
 import { UpstreamError } from '../failures.ts'
 import type { UpstreamHttp, UpstreamResponse } from '../http.ts'
@@ -12,6 +13,14 @@ import { readLandingPage } from './page.ts'
 /** Redirects that a page may take before it counts as a loop (row T5). */
 const MAX_REDIRECTS = 5
 
+/**
+ * Times of the landing page, from the connection to the last byte (row T4), in milliseconds. Whoever wants to create
+ * something waits for it, so it gets less than any other page; and a second try, because perhaps only one connection, or
+ * one of Bing's servers, is stuck. The first one has been given up by then.
+ */
+const LANDING_TRIES_MS = [8000, 12_000] as const
+/** `Retry-After` of a landing page that did not come, in seconds. */
+const LATE_RETRY_S = 30
 /** A visit to the Creator that calls of any number of jobs share. */
 export interface PageSession {
   /** Page impression id for submit and poll URLs; absent when the landing page showed none. */
@@ -47,6 +56,8 @@ export interface CreatorSessionSettings {
   account: Account
   http: UpstreamHttp
   clock: Clock
+  /** Of connections: real time, however fast `clock` runs. Default: the system's. */
+  connectionClock?: Clock
 }
 
 interface Opening {
@@ -62,7 +73,8 @@ export function createCreatorSession({
   bingUrl,
   account,
   http,
-  clock
+  clock,
+  connectionClock = systemClock
 }: CreatorSessionSettings): CreatorSession {
   const base = bingUrl.replace(/\/+$/, '')
   const landingUrl = `${base}${CREATE_PATH}`
@@ -88,7 +100,7 @@ export function createCreatorSession({
     throw new UpstreamError('T5', { cause: new Error(`more than ${MAX_REDIRECTS} redirects`) })
   }
 
-  /** One look at the landing page. `undefined`: it shows nobody signed in. */
+  /** The landing page. `undefined`: it shows nobody signed in. */
   async function visit(signal: AbortSignal): Promise<PageSession | undefined> {
     const { generation } = account
     const { status, text } = await page(landingUrl, signal)
@@ -106,10 +118,32 @@ export function createCreatorSession({
     return { ig, generation }
   }
 
-  /** Two visits at most: the second one tells an expired cookie from a hiccup (row I1). */
+  /** One look, whose page is asked for again when it does not come. */
+  async function look(signal: AbortSignal): Promise<PageSession | undefined> {
+    let late: unknown
+    for (const ms of LANDING_TRIES_MS) {
+      const isLate = () =>
+        new UpstreamError('T4', {
+          message: 'Bing did not send its start page in time.',
+          retryAfter: LATE_RETRY_S
+        })
+      const limit = deadline(connectionClock, ms, isLate, signal)
+      try {
+        return await unlessAborted(visit(limit.signal), limit.signal)
+      } catch (error) {
+        if (signal.aborted || error !== limit.signal.reason) throw error
+        late = error
+      } finally {
+        limit.clear()
+      }
+    }
+    throw late
+  }
+
+  /** Two looks at most: the second one tells an expired cookie from a hiccup (row I1). */
   async function bootstrap(signal: AbortSignal): Promise<PageSession> {
-    for (let visits = 0; visits < 2; visits++) {
-      const session = await withRetries({ clock, signal }, () => visit(signal))
+    for (let looks = 0; looks < 2; looks++) {
+      const session = await withRetries({ clock, signal }, () => look(signal))
       if (session !== undefined) return session
     }
     throw new UpstreamError('I1')

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { bare, codeOf } from '../bare-error.ts'
 import { UpstreamError } from '../failures.ts'
-import { transportFailure } from '../http.ts'
+import { isMalformed, transportFailure } from '../http.ts'
 import { refuseBadStatus } from '../page-verdict.ts'
 
 /** Rows for an upgrade that was answered like a plain request (docs/protocol/failures.md section 3). */
@@ -30,8 +30,9 @@ export function upgradeFailure(response: IncomingMessage): unknown {
  */
 export function openFailure(error: Error, hasConnected: boolean, hasAsked: boolean): UpstreamError {
   // Without a code it is not the network but ws, which found the answer to the upgrade malformed; or, before there
-  // is a connection, the proxy agent.
-  if (hasConnected && codeOf(error) === undefined) return new UpstreamError('W12', { cause: bare(error) })
+  // is a connection, the proxy agent. What is no HTTP at all has the parser's code.
+  if (hasConnected && (codeOf(error) === undefined || isMalformed(error)))
+    return new UpstreamError('W12', { cause: bare(error) })
   const isReset = ['ECONNRESET', 'EPIPE'].includes(codeOf(error) ?? '')
   if (hasAsked && isReset) return new UpstreamError('W4', { cause: bare(error) })
   return transportFailure(bare(error), 'connecting')

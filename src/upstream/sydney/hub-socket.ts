@@ -114,6 +114,11 @@ export function openHubSocket(settings: HubSocketSettings, first: HubListener): 
    * (T3) from one of the upgrade (W4): the request goes out when TCP and TLS are up.
    */
   function watchConnect(request: ClientRequest): void {
+    // Otherwise the proxy's answer would be taken for the hub's.
+    request.once('proxyConnect', ({ statusCode }) => {
+      if (statusCode !== 200)
+        fail(new UpstreamError('T1', { cause: new Error(`the proxy answered with ${statusCode}`) }))
+    })
     request.once('socket', (tcp) => {
       const connected = () => {
         hasConnected = true

@@ -9,7 +9,9 @@ import { type Asked, type Identity, type Manner, NOBODY, SPEED, type Told, told 
 import {
   BAD_PAYLOAD,
   CHALLENGE,
+  COOKIE_EXPIRED,
   checkAnswer,
+  isForAPerson,
   REGION,
   SAID_PAGE,
   SERVER_ERROR,
@@ -20,6 +22,7 @@ import {
 import { type Answer, COPILOT_COOKIE, COPILOT_TOKEN, type Gateway, startGateway, USER } from '../gateway.ts'
 import { type Group, group, outcomeOf, type PlayedOn } from './cell.ts'
 import { MANNERS } from './chat-cells.ts'
+import { HTML, LOGINS } from './faults.ts'
 
 const SESSION_EXPIRED: Want = { status: 401, type: 'auth_error', code: 'session_expired', stop: true }
 const TOKEN_INVALID: Want = { status: 401, type: 'auth_error', code: 'token_invalid', stop: true }
@@ -79,6 +82,17 @@ const UNEXPECTED_PAGE: Want = {
   retryAfter: 300
 }
 
+/** Milliseconds from now to the last day that JavaScript knows: in the year 275760. */
+const END_OF_TIME = 8_640_000_000_000_000 - Date.now() - 86_400_000
+const DAY = 86_400
+/** What is no answer of HTTP, to a call or an upgrade. */
+const NO_HTTP = [
+  ['garbage', 'garbage\r\n\r\n'],
+  ['head without end', `HTTP/1.1 200 OK\r\nx-filler: ${'x'.repeat(100_000)}\r\n\r\n`]
+] as const
+/** Where a sign-in page lies, in short. */
+const pageOf = (url: string) => url.replace(/^https:\/\/|[/?].*$/g, '') || 'signin path'
+
 /** Words of Bing's protocols that no answer about Copilot has, and the canaries. */
 const FOREIGN = [/bing\b/i, /_U\b/, new RegExp(COPILOT_COOKIE), new RegExp(COPILOT_TOKEN)]
 
@@ -135,13 +149,6 @@ interface FailingStart {
 
 const starts: FailingStart[] = [
   { row: 'P1', start: { refusal: 'unauthorized' }, want: SESSION_EXPIRED, creates: 1 },
-  {
-    row: 'P1',
-    form: 'sent to sign in',
-    start: { redirect: 'https://login.live.com/oauth20' },
-    want: SESSION_EXPIRED,
-    creates: 1
-  },
   { row: 'P2', start: { refusal: 'cloudflare' }, want: CHALLENGE, creates: 1 },
   { row: 'P2', form: 'without a page', start: { status: 403, body: '{}' }, want: CHALLENGE, creates: 1 },
   { row: 'P3', start: { isBlocked: true }, want: BLOCKED, creates: 1 },
@@ -151,6 +158,13 @@ const starts: FailingStart[] = [
     form: 'blocked until a date',
     start: { isBlocked: true, banExpiresInMs: 36_000_000 },
     want: BANNED,
+    creates: 1
+  },
+  {
+    row: 'P3',
+    form: 'until the end of time',
+    start: { banExpiresInMs: END_OF_TIME },
+    want: { ...BANNED, retryAfter: 30 * DAY },
     creates: 1
   },
   {
@@ -172,10 +186,33 @@ const starts: FailingStart[] = [
     creates: 3
   },
   { row: 'T5', start: { redirect: 'https://cn.bing.com/' }, want: REGION, creates: 1 },
+  { row: 'T5', form: 'loop', start: { redirect: '/c/api/start' }, want: REGION, creates: 1 },
+  ...LOGINS.map(
+    (redirect): FailingStart => ({
+      row: 'T6',
+      form: pageOf(redirect),
+      start: { redirect },
+      want: COOKIE_EXPIRED,
+      creates: 1
+    })
+  ),
   { row: 'T8', start: { refusal: 'too-many' }, want: throttled(7), creates: 1 },
   { row: 'T9', form: '503', start: { status: 503, body: SAID_PAGE }, want: TROUBLE, creates: 3 },
   { row: 'T9', form: '500', start: { status: 500, body: SAID_PAGE }, want: SERVER_ERROR, creates: 3 },
   { row: 'T10', start: { oddBody: 'html' }, want: UNEXPECTED_PAGE, creates: 2 },
+  ...['https://stranger.example/', '/elsewhere'].map(
+    (redirect): FailingStart => ({
+      row: 'T10',
+      form: `sent to ${redirect}`,
+      start: { redirect },
+      want: UNEXPECTED_PAGE,
+      creates: 2
+    })
+  ),
+  ...NO_HTTP.map(
+    ([form, raw]): FailingStart => ({ row: 'T11', form, start: { raw }, want: BAD_PAYLOAD, creates: 1 })
+  ),
+  { row: 'T11', form: 'sent nowhere', start: { status: 302 }, want: BAD_PAYLOAD, creates: 1 },
   ...(['empty', 'not-json', 'array'] as const).map(
     (oddBody): FailingStart => ({
       row: 'T11',
@@ -236,6 +273,47 @@ const turns: FailingCopilotTurn[] = [
   { row: 'P7', upgrade: { refusal: 'client-refused' }, want: CLIENT_REFUSED, ...at(1) },
   { row: 'T8', form: 'at the upgrade', upgrade: { refusal: 'too-many' }, want: throttled(7), ...at(1) },
   { row: 'P19', upgrade: { refusal: 'overloaded' }, want: OVERLOADED, ...at(3) },
+  ...['https://cn.bing.com/', '/c/api/chat'].map(
+    (redirect): FailingCopilotTurn => ({
+      row: 'T5',
+      form: `upgrade sent to ${redirect}`,
+      upgrade: { redirect },
+      want: REGION,
+      ...at(1)
+    })
+  ),
+  ...LOGINS.map(
+    (redirect): FailingCopilotTurn => ({
+      row: 'T6',
+      form: `upgrade sent to ${pageOf(redirect)}`,
+      upgrade: { redirect },
+      want: COOKIE_EXPIRED,
+      ...at(1)
+    })
+  ),
+  {
+    row: 'T10',
+    form: 'page at the upgrade',
+    upgrade: { status: 200, body: SAID_PAGE, headers: HTML },
+    want: UNEXPECTED_PAGE,
+    ...at(2)
+  },
+  {
+    row: 'T10',
+    form: 'upgrade sent to a stranger',
+    upgrade: { redirect: 'https://stranger.example/' },
+    want: UNEXPECTED_PAGE,
+    ...at(2)
+  },
+  ...NO_HTTP.map(
+    ([form, raw]): FailingCopilotTurn => ({
+      row: 'T11',
+      form: `${form} at the upgrade`,
+      upgrade: { raw },
+      want: BAD_PAYLOAD,
+      ...at(1)
+    })
+  ),
   { row: 'T9', form: '503 at the upgrade', upgrade: { status: 503 }, want: TROUBLE, ...at(3) },
   {
     row: 'P10',
@@ -258,6 +336,13 @@ const turns: FailingCopilotTurn[] = [
     form: 'a date that is over',
     turn: { failure: 'throttled', nextAvailableInMs: -60_000 },
     want: throttled(1),
+    ...at(1, 1)
+  },
+  {
+    row: 'P13',
+    form: 'until the end of time',
+    turn: { failure: 'throttled', nextAvailableInMs: END_OF_TIME },
+    want: throttled(DAY),
     ...at(1, 1)
   },
   ...(['absent', 'garbage'] as const).map(
@@ -317,6 +402,14 @@ const turns: FailingCopilotTurn[] = [
       late: 'text'
     })
   ),
+  {
+    row: 'P16',
+    form: 'text behind a preview',
+    turn: { image: 'always', imageFinal: false, secondPart: true, end: 'close', endAt: 'after-text' },
+    want: TRUNCATED,
+    ...at(1, 1),
+    late: 'text'
+  },
   { row: 'P18', turn: { end: 'silence' }, want: TIMEOUT, ...at(1, 1), late: 'silence', on: [1] },
   {
     row: 'P18',
@@ -368,6 +461,14 @@ const inOrder: FailingCopilotTurn[] = [
   { row: 'P10', turn: { failure: 'invalid-event' }, want: PROTOCOL, ...at(1, 1), on: [0, 1] }
 ]
 
+/** Where a person must act: nobody else is asked, and everybody is told the same. */
+async function refused(t: Test, rig: CopilotRig, row: string, want: Want, ask: () => Promise<Told>) {
+  if (!isForAPerson(want, row)) return
+  const before = rig.asked()
+  check(t, `${row}, from now on`, await ask(), want)
+  t.strictSame(rig.asked(), before, 'and nobody is asked')
+}
+
 async function answered(t: Test, rig: CopilotRig, identity: Identity, invocationId: number): Promise<void> {
   const answer = await rig.ask(identity, { prompt: 'Still there?', invocationId })
   t.equal(answer.status, 200, `the next good call is answered: ${answer.text}`)
@@ -389,6 +490,8 @@ function startCells(rows: readonly FailingStart[]): PlayedOn<CopilotRig>[] {
       const answer = await rig.start()
       check(t, row, answer, want)
       t.strictSame(rig.asked(), { ...NOBODY, creates }, 'what Copilot saw')
+      await refused(t, rig, row, want, () => rig.start())
+      t.equal((await rig.get('/health')).status, 200)
       rig.recover()
       await answered(t, rig, await rig.conversation(), 0)
       t.strictSame(rig.sim.violations, [])
@@ -463,6 +566,8 @@ function turnCell(
       check(t, row, answer, want, late)
       t.strictSame(rig.asked(), { creates: 0, upgrades, questions }, 'what Copilot saw')
       await rig.idle()
+      const again = { prompt: 'And now?', invocationId: turn }
+      await refused(t, rig, row, want, () => rig.ask(identity, again, manner))
       rig.recover()
       await answered(t, rig, identity, turn)
       t.strictSame(sim.violations, [])
@@ -474,11 +579,17 @@ function turnCell(
 /** Row P17: the previews are there, and the final picture never comes. */
 function previewCells(): PlayedOn<CopilotRig>[] {
   const ends = [
-    { form: 'done', turn: {}, truncated: undefined },
-    { form: 'closed', turn: { end: 'close', endAt: 'after-text' }, truncated: true },
-    { form: 'silence', turn: { end: 'silence', endAt: 'after-text' }, truncated: true }
+    { form: 'done', turn: {}, truncated: undefined, hasText: false },
+    { form: 'closed', turn: { end: 'close', endAt: 'after-text' }, truncated: true, hasText: false },
+    { form: 'silence', turn: { end: 'silence', endAt: 'after-text' }, truncated: true, hasText: false },
+    {
+      form: 'closed, with text before it',
+      turn: { end: 'close', endAt: 'after-text', imageText: true },
+      truncated: true,
+      hasText: true
+    }
   ] as const
-  return ends.flatMap(({ form, turn, truncated }) =>
+  return ends.flatMap(({ form, turn, truncated, hasText }) =>
     MANNERS.map((manner) => ({
       row: 'P17',
       form,
@@ -494,7 +605,9 @@ function previewCells(): PlayedOn<CopilotRig>[] {
         t.equal(told, truncated)
         t.equal(attachments.length, 1)
         t.match(attachments[0], { type: 'image', preview: true, contentType: 'image/jpeg', width: Number })
-        t.equal(message, `![Draw a lighthouse](${attachments[0].url})`, 'for who shows the message alone')
+        if (hasText) t.match(message, /^Here is a picture/)
+        else
+          t.equal(message, `![Draw a lighthouse](${attachments[0].url})`, 'for who shows the message alone')
         if (manner === 'stream') t.equal(answer.shown, message)
         const picture = await rig.get(
           new URL(attachments[0].url).pathname + new URL(attachments[0].url).search

@@ -27,6 +27,8 @@ export interface Relay {
   port: number
   /** Resets each new connection at once. */
   resets: boolean
+  /** On so many of the next connections a page drips in that never ends. */
+  drips: number
   open(): Promise<void>
   /** Ends the connections that there are. */
   cut(): Promise<void>
@@ -34,10 +36,24 @@ export interface Relay {
   close(): Promise<void>
 }
 
+/** Answers a request with a page of which a byte comes now and then. */
+function drip(socket: Socket): void {
+  socket.once('data', () => {
+    socket.write('HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n')
+    const timer = setInterval(() => socket.write('<'), 20)
+    socket.once('close', () => clearInterval(timer))
+  })
+}
+
 async function startRelay(to: number): Promise<Relay> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     if (relay.resets) return void socket.resetAndDestroy()
+    if (relay.drips > 0) {
+      relay.drips -= 1
+      sockets.add(socket.on('error', () => {}))
+      return drip(socket)
+    }
     const onward = connect(to, '127.0.0.1')
     for (const end of [socket, onward]) {
       sockets.add(end)
@@ -48,6 +64,7 @@ async function startRelay(to: number): Promise<Relay> {
   const relay: Relay = {
     port: 0,
     resets: false,
+    drips: 0,
     async open() {
       server.listen(relay.port, '127.0.0.1')
       await once(server, 'listening')
@@ -80,9 +97,10 @@ async function relayed(t: Test) {
 export type Relayed<R> = R & { relay: Relay }
 
 /** A gateway that reaches Bing's pages over a relay. */
-export async function relayRig(t: Test): Promise<Relayed<FailureRig>> {
+export async function relayRig(t: Test, speed?: number): Promise<Relayed<FailureRig>> {
   const { sim, relay } = await relayed(t)
-  return { ...(await failureRig(t, { sim, config: { BING_URL: `http://127.0.0.1:${relay.port}` } })), relay }
+  const config = { BING_URL: `http://127.0.0.1:${relay.port}` }
+  return { ...(await failureRig(t, { sim, speed, config })), relay }
 }
 
 /** A gateway that reaches the chat hub over a relay. */

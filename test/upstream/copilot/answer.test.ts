@@ -234,8 +234,8 @@ t.test('what is kept beside the text is bounded', async (t) => {
 
 t.test('how far a turn has come', async (t) => {
   const state = (events: Event[]) => {
-    const { isTaken, isDone, isComplete, hasText, hasPictures } = reduce(events).reducer
-    return Object.entries({ isTaken, isDone, isComplete, hasText, hasPictures })
+    const { isTaken, isDone, isComplete, hasText, isEnough } = reduce(events).reducer
+    return Object.entries({ isTaken, isDone, isComplete, hasText, isEnough })
       .filter(([, is]) => is)
       .map(([name]) => name)
       .join(' ')
@@ -246,16 +246,24 @@ t.test('how far a turn has come', async (t) => {
   t.equal(state([{ event: 'received' }]), 'isTaken')
   t.equal(state([append('  \n')]), 'isTaken', 'white space is no answer')
   t.equal(state([append('One')]), 'isTaken hasText')
-  t.equal(state([append('One'), done]), 'isTaken isDone hasText')
-  t.equal(state([append('One'), done, followups]), 'isTaken isDone isComplete hasText')
+  t.equal(state([append('One'), done]), 'isTaken isDone hasText isEnough')
+  t.equal(state([append('One'), done, followups]), 'isTaken isDone isComplete hasText isEnough')
   t.equal(state([append('One'), followups]), 'isTaken hasText')
   t.equal(
     state([append('One'), followups, done]),
-    'isTaken isDone isComplete hasText',
+    'isTaken isDone isComplete hasText isEnough',
     'suggestions may come first'
   )
   t.equal(state([{ event: 'generatingImage', partId: 'g1', prompt: 'A fox' }]), 'isTaken')
-  t.equal(state([{ event: 'partialImageGenerated', partId: 'g1', content: 'QUJD' }]), 'isTaken hasPictures')
+  const preview = { event: 'partialImageGenerated', partId: 'g1', content: 'QUJD' }
+  const final = { event: 'imageGenerated', partId: 'g1', url: 'https://copilot.example/1.png' }
+  t.equal(state([preview]), 'isTaken isEnough')
+  t.equal(state([final]), 'isTaken isEnough')
+  t.equal(state([append('Here.'), preview]), 'isTaken hasText isEnough', 'a picture behind the text')
+  t.equal(state([preview, append('  \n')]), 'isTaken isEnough')
+  for (const picture of [preview, final])
+    t.equal(state([picture, append('It sho')]), 'isTaken hasText', 'text behind the picture, cut off')
+  t.equal(state([preview, append('It shows'), final]), 'isTaken hasText isEnough')
 })
 
 t.test('sources', async (t) => {

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { type Clock, systemClock } from '../../../src/clock.ts'
 import type { Behaviours, Simulator } from '../../../src/simulator/index.ts'
 import { createCopilotClient } from '../../../src/upstream/copilot/client.ts'
+import { FOLLOWUPS_MS, IDLE_TIMEOUT_MS } from '../../../src/upstream/copilot/constants.ts'
 import {
   COPILOT_COOKIE,
   COPILOT_TOKEN,
@@ -193,6 +194,9 @@ t.test('however it comes over the wire', async (t) => {
     { name: 'lines', turn: { eventsPerMessage: 3, between: 'newline' } },
     { name: 'a character a message', turn: { split: 'every-char', eventsPerMessage: 2, updateDelayMs: 0 } },
     { name: 'cut anywhere', turn: { split: 'random', splitSeed: 7, eventsPerMessage: 4 } },
+    { name: 'bytes', turn: { binary: true, eventsPerMessage: 3 } },
+    { name: 'bytes, cut inside characters', turn: { binary: true, split: 1, updateDelayMs: 0 } },
+    { name: 'bytes, cut anywhere', turn: { binary: true, split: 'random', splitSeed: 3 } },
     { name: 'cut inside escapes', turn: { split: 5, escapeUnicode: true } },
     { name: 'halves of characters', turn: { halfCharacters: true, charsPerUpdate: 1, updateDelayMs: 0 } },
     { name: 'events and members that nobody knows', turn: { unknownEvents: true, unknownFields: true } },
@@ -294,6 +298,129 @@ t.test('a caller who leaves ends the turn in every stage', async (t) => {
     t.equal(answer.status, 200, 'the conversation stays usable')
     break
   }
+})
+
+/** A clock that tells how far a turn is: it waits behind `done` for ever, and CHAT_TIMEOUT_MS is over when the test says so. */
+function watchedClock(timeoutMs: number) {
+  let expire = () => {}
+  let isDone = false
+  let events = 0
+  const clock: Clock = {
+    ...systemClock,
+    timer(ms, callback) {
+      if (ms === FOLLOWUPS_MS) {
+        isDone = true
+        return () => {}
+      }
+      if (ms === IDLE_TIMEOUT_MS) events += 1
+      if (ms === timeoutMs) expire = callback
+      return systemClock.timer(ms, callback)
+    }
+  }
+  return {
+    clock,
+    timeIsUp: () => expire(),
+    /** `done` was read. */
+    done: async () => {
+      await until(() => isDone)
+      isDone = false
+    },
+    /** The question was sent, and so many events were read after it. */
+    read: async (count: number) => {
+      await until(() => events === count + 1)
+      events = 0
+    }
+  }
+}
+
+t.test('an answer that was complete is kept, however the call ends', async (t) => {
+  const CHAT_TIMEOUT_MS = 77_000
+  const { clock, timeIsUp, done } = watchedClock(CHAT_TIMEOUT_MS)
+  const { app, sim, conversation, post, listen } = await started(t, { clock, config: { CHAT_TIMEOUT_MS } })
+  const url = await listen()
+  const identity = await conversation()
+  sim.set('copilot.turn', { answer: 'All is said.', followupsDelayMs: 600_000 })
+  const ask = (invocationId: number, stream: boolean, signal?: AbortSignal) =>
+    fetch(`${url}/chatgpt`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ ...identity, prompt: 'Tell me', invocationId, stream }),
+      signal: signal ?? null
+    })
+  const questions = () => sim.counts['copilot.questions']
+
+  for (const [n, stream] of [false, true].entries()) {
+    const gone = new AbortController()
+    const left = ask(n, stream, gone.signal).then((res) => res.text())
+    left.catch(() => {})
+    await done()
+    gone.abort()
+    for (let tries = 0; ; tries++) {
+      const repeat = await post('/chatgpt', { ...identity, prompt: 'Tell me', invocationId: n })
+      // The caller's end may not have been noticed yet, nor the answer stored.
+      if (repeat.status === 409 && tries < 500) continue
+      t.strictSame([repeat.status, repeat.json.message], [200, 'All is said.'], `left, stream: ${stream}`)
+      t.equal(repeat.headers['idempotency-replayed'], 'true')
+      break
+    }
+    t.equal(questions(), n + 1, 'asked once')
+  }
+
+  for (const [n, stream] of [false, true].entries()) {
+    const late = ask(n + 2, stream).then((res) => res.text())
+    await done()
+    timeIsUp()
+    t.match(await late, /All is said\..*"invocationId":/s, `time is up, stream: ${stream}`)
+  }
+
+  const draining = ask(4, false).then((res) => res.json())
+  await done()
+  const drained = app.lifecycle.drain(0)
+  t.match(await draining, { message: 'All is said.', invocationId: 5 }, 'the gateway stops')
+  await drained
+  t.equal(questions(), 5)
+  t.strictSame(sim.violations, [])
+})
+
+t.test('a preview is an answer when time is up, and none for who has left', async (t) => {
+  const CHAT_TIMEOUT_MS = 77_000
+  const { clock, timeIsUp, read } = watchedClock(CHAT_TIMEOUT_MS)
+  const { sim, conversation, post, listen } = await started(t, { clock, config: { CHAT_TIMEOUT_MS } })
+  const url = await listen()
+  const identity = await conversation()
+  sim.set('copilot.turn', {
+    ...{ image: 'always', imageText: false, imageFinal: false, previews: 2, plain: true },
+    ...{ end: 'silence', endAt: 'after-text' }
+  })
+  const body = { ...identity, prompt: 'Draw a fox', invocationId: 0 }
+  // received, startMessage, generatingImage and two previews
+  const EVENTS = 5
+
+  const gone = new AbortController()
+  const left = fetch(`${url}/chatgpt`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    signal: gone.signal
+  })
+  left.catch(() => {})
+  await read(EVENTS)
+  gone.abort()
+  await until(() => sim.counts['copilot.sockets'] === 0)
+
+  for (let tries = 0; tries < 500; tries++) {
+    const call = post('/chatgpt', body)
+    const early = await Promise.race([call, read(EVENTS)])
+    // The turn of who has left may not be given back yet.
+    if (early?.status === 409) continue
+    timeIsUp()
+    const { status, json, headers } = await call
+    t.strictSame([status, headers['idempotency-replayed']], [200, undefined], 'it was asked again')
+    t.match(json.attachments, [{ type: 'image', preview: true }])
+    t.equal(json.truncated, true)
+    break
+  }
+  t.equal(sim.counts['copilot.questions'], 2)
 })
 
 t.test('a conversation of the other chat service', async (t) => {
@@ -437,6 +564,27 @@ t.test('pictures have the time that is left for the answer', async (t) => {
     'what is left'
   )
   t.notOk(waits.includes(15_000), 'and no more')
+})
+
+t.test('repeats wait for their turn in the minute', async (t) => {
+  const { sim, conversation, post } = await started(t, {
+    speed: 30,
+    config: { COPILOT_TURNS_PER_MINUTE: 3, COPILOT_CONCURRENCY: 2, CHAT_TIMEOUT_MS: 90_000 }
+  })
+  // A minute is two seconds here.
+  sim.set('copilot.pace', { turns: 3, windowMs: 1300 })
+  const identities = await Promise.all(Array.from({ length: 6 }, () => conversation()))
+  sim.set('copilot.turn', { end: 'close', endAt: 'start' })
+  const answers = await Promise.all(
+    identities.map((identity) => post('/chatgpt', { ...identity, prompt: 'Hi' }))
+  )
+  const told = answers.map(({ status, json }) => `${status} ${json.error.code}`)
+  for (const one of told) t.match(one, /^(503 hub_closed|429 pace_limited)$/)
+  t.ok(told.includes('503 hub_closed') && told.includes('429 pace_limited'), told.join(', '))
+  for (const { status, headers } of answers)
+    if (status === 429) t.ok(Number(headers['retry-after']) > 0, 'a time to come back')
+  t.equal(sim.counts['copilot.questions'], 6, 'three a minute, in the time that there was')
+  t.equal(sim.counts['copilot.pace.exceeded'] ?? 0, 0)
 })
 
 t.test('no more turns a minute than the account bears', async (t) => {

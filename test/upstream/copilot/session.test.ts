@@ -6,6 +6,7 @@ import { createServer as createTlsServer } from 'node:tls'
 import t, { type Test } from 'tap'
 import { formatAnswer } from '../../../src/cli-chat.ts'
 import type { Config } from '../../../src/config.ts'
+import { UpstreamError } from '../../../src/upstream/failures.ts'
 import { COPILOT_COOKIE, COPILOT_TOKEN, startGateway, USER } from '../../support/gateway.ts'
 import { handClock } from '../../support/hand-clock.ts'
 import { runCli } from '../../support/process.ts'
@@ -151,6 +152,104 @@ t.test('an account that nothing is heard of is looked at', async (t) => {
   })
   t.notMatch(log(), /could not be looked at/)
   t.strictSame(sim.violations, [])
+})
+
+t.test('who is turned away three times in a row is not asked again', async (t) => {
+  const kinds = [
+    {
+      config: COOKIES_ALONE,
+      op: 'copilot.start',
+      code: 'session_expired'
+    },
+    { config: COOKIES_ALONE, op: 'copilot.upgrade', code: 'session_expired' },
+    { config: {}, op: 'copilot.upgrade', code: 'token_invalid' }
+  ] as const
+  for (const { config, op, code } of kinds) {
+    const { app, sim, conversation, ask, start, look, circuit, shown } = await rig(t, {
+      ...config,
+      SESSION_CHECK_MINUTES: 0
+    })
+    const identity = await conversation()
+    const call = () => (op === 'copilot.start' ? start() : ask(identity))
+    const refused = async () => {
+      const { status, json, headers } = await call()
+      t.strictSame([status, json.error.code, headers['x-should-retry']], [401, code, 'false'])
+    }
+    const good = async () => {
+      sim.set(op, {})
+      t.equal((await call()).status, 200)
+      sim.set(op, { refusal: 'unauthorized' })
+    }
+
+    sim.set(op, { refusal: 'unauthorized' })
+    await refused()
+    await refused()
+    await good()
+    await refused()
+    await refused()
+    t.equal(circuit(), 'closed', `${op}: a good call in between`)
+    if (op === 'copilot.upgrade') t.equal((await start()).status, 200, 'a start proves nothing for the chat')
+    await refused()
+    t.equal(circuit(), 'open', op)
+    t.match(await shown(), { state: 'expired', action: /give the gateway|Give the gateway/ })
+    const before = sim.requests.length
+    await refused()
+    t.equal((await start()).json.error.code, code)
+    t.equal(sim.requests.length, before, 'nobody was asked')
+
+    t.equal(await look(), 'ok')
+    t.equal(circuit(), 'half-open')
+    await refused()
+    t.equal(circuit(), 'open', 'the trial')
+    app.upstream.reload()
+    t.equal(circuit(), 'closed', 'a person has acted')
+    await refused()
+    t.equal(circuit(), 'closed', 'and it is counted anew')
+    await good()
+    t.match(await shown(), { state: 'ok' })
+  }
+
+  const { sim, start, circuit } = await rig(t, COOKIES_ALONE)
+  sim.set('copilot.start', { refusal: 'unauthorized' })
+  await Promise.all(Array.from({ length: 8 }, () => start()))
+  t.equal(circuit(), 'closed', 'those that were under way together are one hiccup')
+})
+
+t.test('a session that is sent to sign in is not asked again', async (t) => {
+  const { sim, start, look, circuit, shown } = await rig(t, { ...COOKIES_ALONE, SESSION_CHECK_MINUTES: 0 })
+  const redirect = 'https://login.live.com/oauth20'
+  sim.set('copilot.start', { redirect })
+  const { status, json } = await start()
+  t.strictSame([status, json.error.code], [401, 'cookie_expired'])
+  t.match(json.error.message, /copilot\.microsoft\.com/)
+  t.equal(circuit(), 'open')
+  t.match(await shown(), { state: 'expired', action: /Sign in at copilot\.microsoft\.com/ })
+  sim.set('copilot.user', { redirect })
+  t.equal(await look(), 'cookie_expired')
+  t.equal(circuit(), 'open')
+  t.equal(sim.counts['copilot.start'], 1)
+
+  const alone = await rig(t, { COPILOT_COOKIE_FILE: undefined })
+  alone.sim.set('copilot.user', { redirect })
+  t.equal(await alone.look(), 'inconclusive', 'who shows nothing is sent to sign in')
+  t.equal(alone.circuit(), 'closed')
+})
+
+t.test('dates beyond all bounds', async (t) => {
+  const { sim, conversation, ask, get } = await rig(t)
+  const identity = await conversation()
+  const END_OF_TIME = 8_640_000_000_000_000 - Date.now() - 86_400_000
+  sim.set('copilot.turn', { failure: 'throttled', nextAvailableInMs: END_OF_TIME })
+  const { status, headers } = await ask(identity)
+  t.strictSame([status, headers['retry-after']], [429, '86400'])
+  const health = await get('/health')
+  t.equal(health.status, 200)
+  const { state, until } = health.json.data.upstreams[0]
+  t.equal(state, 'throttled')
+  t.match(until, /^\d{4}-\d\d-\d\dT/)
+  t.equal(new UpstreamError('P13', { retryAfter: Number.NaN }).retryAfter, 60)
+  t.equal(new UpstreamError('P13', { retryAfter: Number.POSITIVE_INFINITY }).retryAfter, 86_400)
+  t.equal(new UpstreamError('P3-until', { retryAfter: 1e12 }).asksToWait, 30 * 86_400)
 })
 
 t.test('a look beside an access token', async (t) => {

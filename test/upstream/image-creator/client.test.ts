@@ -1,5 +1,6 @@
+import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, createServer as createNetServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Behaviours } from '../../../src/simulator/index.ts'
 import type { Accepted, ImageRequest, LookMemory } from '../../../src/upstream/creation-client.ts'
@@ -7,6 +8,7 @@ import { UpstreamError } from '../../../src/upstream/failures.ts'
 import { createImageClient } from '../../../src/upstream/image-creator/client.ts'
 import { createCreatorSession } from '../../../src/upstream/image-creator/session.ts'
 import { creatorRig, lookUntilReady, never, rowOf } from '../../support/creator.ts'
+import { handClock } from '../../support/hand-clock.ts'
 
 const fox: ImageRequest = { prompt: 'a red fox & friends, 100 %', model: 'DALLE', aspect: 'SQUARE' }
 const gpt: ImageRequest = { ...fox, model: 'GPT4O' }
@@ -21,6 +23,59 @@ async function rig(t: Test, options: Parameters<typeof creatorRig>[1] = {}) {
     client.look({ ...accepted, request, memory }, never)
   const received = () => all.simulator.counts['creator.submit.received'] ?? 0
   return { ...all, client, submit, look, received }
+}
+
+/** Stands before a server. While `stuck` says so, a connection gets a byte now and then in place of an answer. */
+async function stickyRelay(t: Test, target: string) {
+  const { hostname, port } = new URL(target)
+  const sockets = new Set<Socket>()
+  const events = new EventEmitter()
+  let asked = 0
+  let left = 0
+  const relay = {
+    url: '',
+    /** How many of the next connections get stuck. */
+    stuck: 0,
+    connections: 0,
+    /** Resolves when so many connections have brought a request. */
+    asked: (count: number) => reached('asked', () => asked >= count),
+    /** Resolves when so many stuck ones were given up. */
+    left: (count: number) => reached('left', () => left >= count)
+  }
+  const server = createNetServer((near) => {
+    relay.connections++
+    const isStuck = relay.stuck-- > 0
+    sockets.add(near.on('error', () => {}))
+    near.once('data', (head) => {
+      asked++
+      events.emit('asked')
+      if (!isStuck) {
+        const far = connect(Number(port), hostname).on('error', () => {})
+        sockets.add(far)
+        far.write(head)
+        near.pipe(far).pipe(near)
+        return
+      }
+      near.write('HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n')
+      const timer = setInterval(() => near.write('<'), 5)
+      near.once('close', () => {
+        clearInterval(timer)
+        left++
+        events.emit('left')
+      })
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  relay.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return relay
+
+  async function reached(event: string, isReached: () => boolean) {
+    while (!isReached()) await once(events, event)
+  }
 }
 
 t.test('draws with every model and aspect', async (t) => {
@@ -193,6 +248,46 @@ t.test('bootstrap', async (t) => {
     t.equal(await left[1], 'second')
     t.equal(signals[0]?.aborted, true)
     t.ok((await session.open(never)).ig)
+  })
+
+  await t.test('does not depend on one connection', async (t) => {
+    const { settings, simulator } = await rig(t)
+    const relay = await stickyRelay(t, simulator.url)
+    const connectionClock = handClock()
+    const session = createCreatorSession({ ...settings, bingUrl: relay.url, connectionClock })
+    const open = () => session.open(never)
+    relay.stuck = 1
+    const callers = [open(), open()]
+    await relay.asked(1)
+    callers.push(open())
+    connectionClock.pass(7999)
+    t.equal(relay.connections, 1, 'nothing is asked for twice at once')
+    connectionClock.pass(1)
+    for (const visit of await Promise.all(callers)) t.ok(visit.ig)
+    t.equal(simulator.counts['creator.bootstrap'], 1)
+    await relay.left(1)
+  })
+
+  await t.test('is not waited for without end', async (t) => {
+    const { settings, simulator } = await rig(t)
+    const relay = await stickyRelay(t, simulator.url)
+    const connectionClock = handClock()
+    const session = createCreatorSession({ ...settings, bingUrl: relay.url, connectionClock })
+    const open = () => session.open(never)
+    relay.stuck = 2
+    const callers = [open(), open()].map((call) => rowOf(call))
+    await relay.asked(1)
+    connectionClock.pass(8000)
+    await relay.asked(2)
+    callers.push(rowOf(open()))
+    connectionClock.pass(11_999)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    t.equal(await Promise.race([callers[0], 'waits']), 'waits')
+    connectionClock.pass(1)
+    t.strictSame(await Promise.all(callers), ['T4', 'T4', 'T4'], 'those who wait are told')
+    await relay.left(2)
+    t.ok((await open()).ig, 'the next one begins anew')
+    t.equal(simulator.counts['creator.bootstrap'], 1)
   })
 
   await t.test('again for replaced cookies', async (t) => {

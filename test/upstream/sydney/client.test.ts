@@ -772,6 +772,38 @@ test('the hub is reached through the proxy, whose password stays secret', async 
   t.notMatch(inspect(outcome.error, { depth: 10 }), /hunter2|sec_access_token/)
 })
 
+test("a proxy's refusal is not the hub's", async (t) => {
+  let status = 0
+  const proxy = createServer().listen(0)
+  proxy.on('connect', (_request, socket) => {
+    socket.on('error', () => {})
+    socket.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`)
+  })
+  await once(proxy, 'listening')
+  const { port } = proxy.address() as AddressInfo
+  t.teardown(() => proxy.close())
+  const own = connect({
+    chatUrl: 'wss://hub.example/sydney/ChatHub',
+    proxy: { httpsProxy: `http://127.0.0.1:${port}` }
+  })
+  const conversation = await own.create(never)
+  for (status of [403, 407, 502, 200]) {
+    const { row } = await ask(conversation, {}, {}, own)
+    t.match(row, status === 200 ? /^T[13]$/ : 'T1', `the proxy answers with ${status}`)
+  }
+  await own.close()
+})
+
+test('a hub that speaks no HTTP', async (t) => {
+  const conversation = await client.create(never)
+  for (const head of ['garbage\r\n\r\n', `HTTP/1.1 101 Yes\r\nx: ${'x'.repeat(100_000)}\r\n\r\n`]) {
+    sim.set('upgrade', { raw: head })
+    const { row, repeats } = await ask(conversation)
+    t.strictSame([row, repeats], ['W12', []], head.slice(0, 20))
+  }
+  sim.set('upgrade', {})
+})
+
 test('which proxy', async (t) => {
   const httpsProxy = 'http://proxy.example:3128'
   for (const [url, noProxy, isProxied] of [
