@@ -125,7 +125,7 @@ const routes: FastifyPluginAsyncTypebox = async (fastify) => {
         tags: ['video'],
         summary: 'Start a video',
         description:
-          'Starts a video and answers with its task. `GET /task/{taskId}` tells when it is finished; that survives a restart of the gateway. When all places are taken, the prompt is sent to Bing as soon as one is free.',
+          'Starts a video and answers with its task once Bing has taken the prompt, after 30 s at the latest. `GET /task/{taskId}` tells when it is finished; that survives a restart of the gateway. When all places are taken, the prompt is sent to Bing as soon as one is free.',
         consumes: ['application/json', 'application/x-www-form-urlencoded'],
         headers: Type.Object({
           ...preferHeader('`wait=N`: answer when it has ended, after N seconds at the latest'),

@@ -14,6 +14,10 @@ const SUBMIT_TIMEOUT_MS = 120_000
 const REFUSED_PAUSE_MS = 30_000
 /** Such an image is submitted once more (row I10). */
 const IMAGE_REFUSALS = 1
+/** As long as this the caller of a video may wait for its submit, and be told that there is no place; see plugins/video. */
+const ATTENDED_MS = 30_000
+/** Pause of videos for which nobody waits any more, refused though none of ours was at Bing, when the row names none. */
+const VIDEO_PAUSE_S = 600
 
 /**
  * Sends the prompt of a task that is in state `submitting`. That it is about to leave is stored before it does: a crash
@@ -144,11 +148,16 @@ export async function submitTask(
       return true
     }
     // Somebody else uses the account, or there is a limit of another kind.
-    if (kind === 'video') return false
-    const dueAt = places.rest(kind, error.retries[0] ?? REFUSED_PAUSE_MS)
-    if (task.refusals >= IMAGE_REFUSALS || (task.deadlineAt !== null && dueAt >= task.deadlineAt))
-      return false
-    const patch = { dueAt, refusals: task.refusals + 1, error: reason }
+    const isVideo = kind === 'video'
+    if (isVideo && beganAt - task.createdAt < ATTENDED_MS) return false
+    const pause = isVideo
+      ? (error.retryAfter ?? VIDEO_PAUSE_S) * 1000
+      : (error.retries[0] ?? REFUSED_PAUSE_MS)
+    const dueAt = places.rest(kind, pause)
+    if (!isVideo && task.refusals >= IMAGE_REFUSALS) return false
+    const deadlineAt = task.deadlineAt ?? now + context.videoTimeoutMs
+    if (dueAt >= deadlineAt) return false
+    const patch = { dueAt, deadlineAt, refusals: task.refusals + 1, error: reason }
     await context.move(task, 'queued', patch, { worker })
     begun()
     return true

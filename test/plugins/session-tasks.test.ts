@@ -309,6 +309,53 @@ t.test('pictures asked for in a pause rest, unless somebody waits for them', asy
   t.equal((await refused).status, 503)
 })
 
+t.test('somebody else takes the only place for videos: what is queued waits for it', async (t) => {
+  const clock = handClock()
+  const rig = await sessionRig(t, { clock, config: { VIDEO_CONCURRENCY: 1, POLL_INTERVAL_MS: 1000 } })
+  const { sim } = rig
+  const submits = () => sim.counts['creator.video.submit.received'] ?? 0
+  const pass = async (ms: number) => {
+    clock.pass(ms)
+    for (let n = 0; n < 5; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      await rig.app.taskRunner.step()
+    }
+  }
+  sim.set('videoPoll', { neverReady: true })
+  const ids: string[] = []
+  for (const prompt of ['first', 'second', 'third', 'fourth']) {
+    ids.push((await rig.video(prompt)).json.data.taskId)
+    // So that it is clear whose turn comes first.
+    clock.pass(1)
+  }
+  await pass(60_000)
+  // Its owner has no use for it any more; Bing draws it all the same.
+  sim.set('videoSubmit', { text: 'video-concurrent' })
+  await creeping(clock, rig.delete(`/task/${ids[0]}`))
+  await until('the next one is refused, and waits', async () => {
+    await pass(10)
+    return received(rig, 'second') > 0 && !(await rig.app.store.tasks.countByState()).submitting
+  })
+  const first = submits()
+  t.ok(first <= 3, `${first} submits: perhaps once more, since one of ours ended meanwhile`)
+  await pass(300_000)
+  t.strictSame([submits(), received(rig, 'third')], [first, 0], 'the others are not even tried')
+  const later = await rig.video('fifth')
+  t.equal(later.status, 200, 'who comes now waits, too')
+  await pass(480_000)
+  await until('one tries again', async () => {
+    await pass(0)
+    return submits() === first + 1
+  })
+  sim.set('videoSubmit', {})
+  sim.set('videoPoll', {})
+  for (const id of [...ids.slice(1), later.json.data.taskId])
+    await until('all are finished', async () => {
+      await pass(30_000)
+      return (await rig.get(`/task/${id}`)).json.data.status === 'completed'
+    })
+})
+
 t.test('somebody else uses the account: all wait, and one at a time tries again', async (t) => {
   const clock = handClock()
   const rig = await sessionRig(t, {
