@@ -4,13 +4,11 @@ import { nextCursor } from './page.ts'
 
 export const CreateConversationRequestSchema = Type.Object(
   {
-    userId: Type.Optional(
-      Type.String({
-        minLength: 1,
-        description: 'A userId from the whitelist. May be left out with an API key, which names its owner.',
-        examples: ['OlivierShi']
-      })
-    )
+    userId: Type.String({
+      minLength: 1,
+      description: 'A userId from the whitelist; with an API key, its owner.',
+      examples: ['OlivierShi']
+    })
   },
   { $id: 'CreateConversationRequest', examples: [{ userId: 'OlivierShi' }] }
 )

@@ -5,9 +5,9 @@ import { type ClientOptions, call, print, send } from './cli-client.ts'
 
 /** `bing-gateway chat`: one question, or a talk line by line. */
 export async function chatCommand(prompt: string, options: ClientOptions & { tone?: string }): Promise<void> {
-  if (options.user === undefined && options.key === undefined)
+  if (options.user === undefined)
     throw new Error(
-      'name a whitelisted user with --user or BING_GATEWAY_USER, or give an API key in BING_GATEWAY_KEY.'
+      'name a whitelisted user with --user or BING_GATEWAY_USER; beside an API key, the one it belongs to.'
     )
   const { invocationId, ...identity } = await call<Conversation>(options, 'POST', '/create_conversation', {
     userId: options.user

@@ -10,7 +10,6 @@ import {
   identityRequired,
   invalidKey,
   keyRequired,
-  nameRequired,
   notListed,
   notTheKeysOwner,
   tooManyFailures
@@ -106,15 +105,11 @@ export function createIdentification(settings: IdentifySettings) {
 
     /**
      * Who a request is made for that names a user in its body. A key says more than that name.
-     * @throws {GatewayError} invalid_request_error | permission_error | rate_limit_error
+     * @throws {GatewayError} permission_error | rate_limit_error
      */
-    async callerFor(request: FastifyRequest, userId: string | undefined): Promise<Caller> {
+    async callerFor(request: FastifyRequest, userId: string): Promise<Caller> {
       const { caller } = request
-      if (!caller.byKey) {
-        if (userId === undefined) throw nameRequired()
-        return byName(request, userId)
-      }
-      if (userId === undefined) return caller
+      if (!caller.byKey) return byName(request, userId)
       if (keysOnly && userId !== caller.userId) throw notTheKeysOwner('userId')
       if (!isListed(userId)) throw notListed()
       return caller

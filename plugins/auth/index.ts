@@ -24,7 +24,7 @@ declare module 'fastify' {
      * Who a request is made for that names a user in its body; from then on that is `request.caller`.
      * @throws {GatewayError} permission_error | rate_limit_error
      */
-    callerFor(request: FastifyRequest, userId: string | undefined): Promise<Caller>
+    callerFor(request: FastifyRequest, userId: string): Promise<Caller>
     /** Whether this request may be served without a name. */
     allowsAnonymous(request: FastifyRequest): boolean
   }

@@ -20,17 +20,6 @@ export function identityRequired(): GatewayError {
   )
 }
 
-/** Neither a name in the body nor a key. */
-export function nameRequired(): GatewayError {
-  return new GatewayError(
-    'invalid_request_error',
-    'userId is required, or an API key that names its owner.',
-    {
-      param: 'userId'
-    }
-  )
-}
-
 /** No key where only keys count. */
 export function keyRequired(): GatewayError {
   return new GatewayError(

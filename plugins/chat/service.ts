@@ -105,7 +105,7 @@ export function createChatService(settings: ChatServiceSettings) {
       settings.onAdmitted?.(performance.now() - askedAt)
       spent?.enter('upstream')
       try {
-        return await run(limit.signal, () => hasTimeToRepeat(limit.signal, by))
+        return await run(limit.signal, () => hasTimeToRepeat(limit.signal, by, spent))
       } finally {
         leave()
       }
@@ -116,13 +116,20 @@ export function createChatService(settings: ChatServiceSettings) {
   }
 
   /** Waits until the pace allows a repeat. @returns `false` when that would be too late */
-  async function hasTimeToRepeat(signal: AbortSignal, by: number): Promise<boolean> {
+  async function hasTimeToRepeat(
+    signal: AbortSignal,
+    by: number,
+    spent: TimeSpent | undefined
+  ): Promise<boolean> {
+    spent?.enter('queue')
     try {
       await gate.again(signal, { by })
       return true
     } catch (error) {
       if (error instanceof GatewayError && error.code === PACE_LIMITED) return false
       throw error
+    } finally {
+      spent?.enter('upstream')
     }
   }
 
@@ -243,7 +250,7 @@ export function createChatService(settings: ChatServiceSettings) {
   async function keepPictures(
     { id: conversationId, owner, nextInvocation: invocationId }: StoredConversation,
     { message, pictures }: Answer,
-    signal: AbortSignal,
+    caller: AbortSignal,
     endsAt: number
   ): Promise<readonly KeptPicture[]> {
     const leftMs = Math.max(0, endsAt - clock.now())
@@ -252,7 +259,7 @@ export function createChatService(settings: ChatServiceSettings) {
       owner,
       invocationId,
       pictures,
-      signal,
+      caller,
       leftMs
     })
     if (message === '' && kept.length === 0) throw new UpstreamError('P-empty')

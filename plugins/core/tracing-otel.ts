@@ -229,6 +229,7 @@ function watched(exporter: SpanExporter, log: Pick<BaseLogger, 'warn'>): SpanExp
   return {
     export(spans, done) {
       const ours = spans.filter(({ name }) => !name.startsWith(NOT_FOUND_HANDLER))
+      if (ours.length === 0) return done({ code: 0 })
       exporter.export(ours, (result) => {
         // Success is 0. What the collector said is not logged: it may repeat what it was sent.
         if (result.code !== 0 && performance.now() - complainedAt > COMPLAIN_EVERY_MS) {

@@ -37,7 +37,7 @@ declare module 'fastify' {
 /** The gateway's own copies of pictures and videos: where they are kept, and how they are found again. */
 export default fp(
   async (fastify) => {
-    const { config, clock, log, store, upstream } = fastify
+    const { config, clock, lifecycle, log, store, upstream } = fastify
     fastify.addSchema(MediaItemSchema)
     const location = config.MEDIA_STORAGE === undefined ? undefined : parseMediaLocation(config.MEDIA_STORAGE)
     if (config.MEDIA_STORAGE !== undefined && location === undefined)
@@ -70,6 +70,7 @@ export default fp(
         storage,
         files,
         clock,
+        stopping: lifecycle.stopping,
         log
       }),
       urlOf,
@@ -97,7 +98,7 @@ export default fp(
       signatures
     })
   },
-  { name: 'media', dependencies: ['config', 'store', 'upstream'] }
+  { name: 'media', dependencies: ['config', 'store', 'upstream', 'lifecycle'] }
 )
 
 function credentialsOf(config: {

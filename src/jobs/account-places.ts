@@ -1,6 +1,8 @@
 import type { Clock } from '../clock.ts'
 import type { TaskKind } from '../store/task-row.ts'
 
+/** Pause before an image that was refused though none of ours was at Bing is submitted again, when its row names none. */
+export const REFUSED_PAUSE_MS = 30_000
 /** So often one more is tried than the account was last seen to take at once, in milliseconds. */
 const TRIAL_MS = 60_000
 /** Waits are longer by up to this part, so that gateways on one account don't ask in step. */

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts'
 import type { GatewayError } from '../errors.ts'
 import type { Task, TaskKind, TaskStore } from '../store/task-store.ts'
 import type { UpstreamError } from '../upstream/failures.ts'
+import { REFUSED_PAUSE_MS } from './account-places.ts'
 import { fromTaskError, toTaskError } from './task-errors.ts'
 
 /** What the upstreams would say right now, as far as that is known without asking them. */
@@ -88,7 +89,7 @@ export function createTaskGate({
     async renewed() {
       restsUntil.image = 0
       restsUntil.video = 0
-      await store.makeDue('queued', clock.now(), { spareRefused: true })
+      await store.makeDue('queued', clock.now(), { spareRefusedMs: REFUSED_PAUSE_MS })
     },
     doubt() {
       marked.image = true

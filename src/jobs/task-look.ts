@@ -115,8 +115,9 @@ export async function lookAtTask(context: TaskContext, claimed: Task, stop: Abor
       return
     }
     if (error instanceof UpstreamError && !error.asked && context.upstream.refusal(task.kind) !== undefined) {
-      // The circuit is open, so nothing was looked at.
-      await store.update(task.id, worker, { dueAt: now() + (error.retryAfter ?? 1) * 1000 })
+      // The circuit is open, so nothing was looked at; another gateway's may not be.
+      const waitMs = Math.min(LOOK_BACKOFF_MS.longest, (error.retryAfter ?? 1) * 1000)
+      await store.update(task.id, worker, { dueAt: now() + waitMs })
       return
     }
     // Passing trouble, or a defect of ours: the creation goes on at Bing either way, so the task does too, until its deadline.

@@ -15,8 +15,10 @@ import { submitTask } from './task-submit.ts'
 const LOOKS_AT_ONCE = 32
 /** Tasks that are claimed, or ended for being late, in one statement. */
 const BATCH = 100
-/** A paused task that this gateway can't look at is left to others for so long: each of them has looked at the store by then. */
-const LEFT_TO_OTHERS_MS = LONGEST_TIMER_MS + 5000
+/** A task that this gateway can't look at is left to others for so long, who wait for the same moment. */
+const LEFT_TO_OTHERS_MS = 3000
+/** Paused ones for longer: each of them has looked at the store by then. */
+const PAUSED_LEFT_TO_OTHERS_MS = LONGEST_TIMER_MS + 5000
 const KINDS = ['image', 'video'] as const satisfies TaskKind[]
 
 export interface TaskRunnerSettings extends TaskSettings {
@@ -70,11 +72,16 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   const around = settings.around ?? ((_task, _step, run) => run())
   const context = createTaskContext(settings)
   const submits = new Set<string>()
+  /** Those of them whose caller has left, and nobody else would hear of them. */
+  const left = new Set<string>()
   const lookStop = new AbortController()
   const closing = new AbortController()
   const submitStop = new AbortController()
   setMaxListeners(0, closing.signal, submitStop.signal)
   let stopListening = () => {}
+
+  /** Whether something may be due that others are to look at. */
+  let isLeaving = false
 
   const refusedKinds = () => KINDS.filter((kind) => upstream.refusal(kind) !== undefined)
 
@@ -98,9 +105,10 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     submits.add(task.id)
     try {
       const signals = { cancelled: end.signal, closing: closing.signal, stopping: submitStop.signal }
-      await submitTask(context, task, signals)
+      await submitTask(context, task, { ...signals, hasLeft: () => left.has(task.id) })
     } finally {
       submits.delete(task.id)
+      left.delete(task.id)
       end.clear()
     }
   }
@@ -131,8 +139,14 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
   async function lookAtDue(): Promise<void> {
     const places = LOOKS_AT_ONCE - (loop.busy.size - submits.size)
     if (places <= 0) return
+    const kinds = refusedKinds()
+    isLeaving = kinds.length > 0 && (await store.hasOthers(worker))
     const now = clock.now()
-    const others = { kinds: refusedKinds(), dueBefore: now - LEFT_TO_OTHERS_MS }
+    const others = {
+      kinds: isLeaving ? kinds : [],
+      dueBefore: now - LEFT_TO_OTHERS_MS,
+      pausedBefore: now - PAUSED_LEFT_TO_OTHERS_MS
+    }
     for (const task of await store.claimDue(worker, now, places, others))
       loop.work(task.id, () => around(task, 'look', () => look(task)))
   }
@@ -170,7 +184,8 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     },
     reconcile: (busy) => release(worker, busy),
     async nextDueAt(since) {
-      const times = [await store.nextDueAt(since), context.places.nextRiseAt(since)]
+      const again = isLeaving ? since + LEFT_TO_OTHERS_MS : undefined
+      const times = [await store.nextDueAt(since), context.places.nextRiseAt(since), again]
       return times.reduce((a, b) => (a === undefined || (b !== undefined && b < a) ? b : a))
     }
   })
@@ -243,6 +258,7 @@ export function createTaskRunner(settings: TaskRunnerSettings): TaskRunner {
     },
 
     async abandon(id) {
+      if (submits.has(id)) left.add(id)
       const task = await store.get(id)
       // Not `cancel`, which would end one that is being sent by now.
       if (task?.state === 'queued')

@@ -1,8 +1,9 @@
 import { followSignals } from '../follow-signals.ts'
-import type { Task } from '../store/task-store.ts'
+import type { Task, TaskPatch } from '../store/task-store.ts'
 import type { Accepted } from '../upstream/creation-client.ts'
 import { UpstreamError } from '../upstream/failures.ts'
 import { isOnTheWay, needsAPerson } from '../upstream/row-kinds.ts'
+import { REFUSED_PAUSE_MS } from './account-places.ts'
 import { deadline } from './deadline.ts'
 import { STORE_PAUSE_MS } from './due-loop.ts'
 import { requestOf, type TaskContext } from './task-context.ts'
@@ -10,8 +11,6 @@ import { timeout, toTaskError } from './task-errors.ts'
 
 /** One submit, bootstrap and repeats included, may take this long: somebody waits for its answer. */
 const SUBMIT_TIMEOUT_MS = 120_000
-/** Pause before an image that was refused though none of ours was at Bing is submitted again, when its row names none. */
-const REFUSED_PAUSE_MS = 30_000
 /** Such an image is submitted once more (row I10). */
 const IMAGE_REFUSALS = 1
 /** As long as this the caller of a video may wait for its submit, and be told that there is no place; see plugins/video. */
@@ -26,11 +25,17 @@ const VIDEO_PAUSE_S = 600
  * @param cancelled aborts when the task was cancelled meanwhile
  * @param closing aborts when the gateway begins to end: what has not been sent by then is not sent any more
  * @param stopping aborts when it can't wait any longer
+ * @param hasLeft whether the only one who would hear of it has left
  */
 export async function submitTask(
   context: TaskContext,
   task: Task,
-  { cancelled, closing, stopping }: { cancelled: AbortSignal; closing: AbortSignal; stopping: AbortSignal }
+  {
+    cancelled,
+    closing,
+    stopping,
+    hasLeft
+  }: { cancelled: AbortSignal; closing: AbortSignal; stopping: AbortSignal; hasLeft: () => boolean }
 ): Promise<void> {
   const { clock, log, worker, store, gate, places } = context
   const beganAt = clock.now()
@@ -81,7 +86,11 @@ export async function submitTask(
     await store.noteUpstreamId(task.id, upstreamId)
   })
   // One more is at Bing: where that is more than it was known to take, it is known now.
-  if (places.isLearnt(task.kind)) places.holds(task.kind, (await store.countAtBing(task.kind, now)).accepted)
+  if (places.isLearnt(task.kind))
+    await store
+      .countAtBing(task.kind, now, '')
+      .then(({ accepted }) => places.holds(task.kind, accepted))
+      .catch((error) => log.warn({ err: error }, 'creations at Bing could not be counted'))
 
   /** Once for each task: what goes back to the queue has not begun. What Bing has made wait, though none of ours was there, waits for that and not for us. */
   function begun(): void {
@@ -134,16 +143,24 @@ export async function submitTask(
     return error.row === 'I10' || error.row === 'V2' ? waitForPlace(error, now) : waitForBetter(error, now)
   }
 
+  /** What was not sent by the time that its caller left stays unsent. @returns whether it waits again */
+  async function requeue(patch: TaskPatch): Promise<boolean> {
+    if (!hasLeft()) return (await context.move(task, 'queued', patch, { worker })) !== undefined
+    const over = { error: null, dueAt: null, completedAt: clock.now() }
+    await context.move(task, 'cancelled', over, { worker, refund: true })
+    return false
+  }
+
   async function waitForPlace(error: UpstreamError, now: number): Promise<boolean> {
     const { kind } = task
     const reason = { ...toTaskError(error), forPlace: true as const }
-    const { inFlight, accepted, ended } = await store.countAtBing(kind, sentAt)
-    // Without the task itself, and with what has ended while its prompt was on its way.
-    if (inFlight - 1 + ended > 0) {
+    const { inFlight, accepted, ended } = await store.countAtBing(kind, sentAt, task.id)
+    // With what has ended while its prompt was on its way.
+    if (inFlight + ended > 0) {
       places.full(kind, accepted)
       log.info({ taskId: task.id, kind, accepted }, 'the account takes no more at once')
       // It keeps its turn, and goes as soon as there are fewer; not within a pause that Microsoft has asked for meanwhile.
-      await context.move(task, 'queued', { dueAt: now, error: reason }, { worker })
+      await requeue({ dueAt: now, error: reason })
       if (gate.restsUntil(kind) > now) await gate.rest(kind, gate.restsUntil(kind))
       return true
     }
@@ -158,7 +175,7 @@ export async function submitTask(
     const deadlineAt = task.deadlineAt ?? now + context.videoTimeoutMs
     if (dueAt >= deadlineAt) return false
     const patch = { dueAt, deadlineAt, refusals: task.refusals + 1, error: reason }
-    await context.move(task, 'queued', patch, { worker })
+    await requeue(patch)
     begun()
     return true
   }
@@ -179,7 +196,7 @@ export async function submitTask(
       error: { ...toTaskError(error, false), ...(isStopped ? { byCircuit: true as const } : {}) },
       deadlineAt: task.deadlineAt ?? now + context.videoTimeoutMs
     }
-    if ((await context.move(task, 'queued', patch, { worker })) !== undefined)
+    if (await requeue(patch))
       log.info({ taskId: task.id, code: error.code }, 'task waits until it can be sent')
     return true
   }

@@ -1,6 +1,6 @@
 import type { BaseLogger } from 'pino'
 import type { Clock } from '../clock.ts'
-import { deadline } from '../jobs/deadline.ts'
+import { followSignals } from '../follow-signals.ts'
 import { type MediaStore, mediaRow } from '../store/media-store.ts'
 import type { Picture } from '../upstream/chat-client.ts'
 import { UpstreamError } from '../upstream/failures.ts'
@@ -11,6 +11,8 @@ import type { MediaStorage } from './storage.ts'
 
 /** Milliseconds for the pictures of one answer: who asked is waiting. */
 const TIME_MS = 15_000
+/** Likewise when nobody waits any more: the answer is kept for whoever asks again. */
+const UNATTENDED_MS = 10_000
 /** Places of one turn's pictures among those of its conversation. */
 const PER_TURN = 100
 
@@ -31,9 +33,9 @@ export interface AnsweredPictures {
   owner: string
   invocationId: number
   pictures: readonly Picture[]
-  /** Ends the fetching, not the answer. */
-  signal: AbortSignal
-  /** Milliseconds that are left for the answer. When they are over, previews and addresses have to do. */
+  /** Who waits for the answer. Leaving ends nothing: it only takes the hurry out of it. */
+  caller: AbortSignal
+  /** Milliseconds in which the caller wants an answer. When they are over, previews and addresses have to do. */
   leftMs: number
 }
 
@@ -42,22 +44,19 @@ export interface ChatPicturesSettings {
   storage: MediaStorage
   files: MediaStore
   clock: Clock
+  /** Ends the fetching, not the answers. */
+  stopping: AbortSignal
   log: Pick<BaseLogger, 'warn'>
 }
 
 /** Copies the pictures of chat answers, because the upstream's addresses end and a preview has none. */
-export function createChatPictures({ media, storage, files, clock, log }: ChatPicturesSettings) {
+export function createChatPictures({ media, storage, files, clock, stopping, log }: ChatPicturesSettings) {
   /**
    * Copies what can be copied: the picture, else its preview. Doing it again for the same turn takes the place of what was
    * there. A picture of which there is neither copy nor address is left out; what went wrong is in the log.
    */
   async function keep(answered: AnsweredPictures): Promise<KeptPicture[]> {
-    const limit = deadline(
-      clock,
-      Math.min(TIME_MS, answered.leftMs),
-      () => new UpstreamError('T4'),
-      answered.signal
-    )
+    const limit = timeFor(answered)
     try {
       const kept = await Promise.all(
         answered.pictures.map((picture, n) => keepOne(answered, picture, n, limit.signal))
@@ -65,6 +64,27 @@ export function createChatPictures({ media, storage, files, clock, log }: ChatPi
       return kept.filter((picture) => picture !== undefined)
     } finally {
       limit.clear()
+    }
+  }
+
+  /** What the upstream has answered in full can't be asked for again, so who has left cuts no copy short. */
+  function timeFor({ caller, leftMs }: AnsweredPictures): { signal: AbortSignal; clear: () => void } {
+    const over = new AbortController()
+    const within = (ms: number) => clock.timer(ms, () => over.abort(new UpstreamError('T4')))
+    let stopTimer = within(caller.aborted ? UNATTENDED_MS : Math.min(TIME_MS, leftMs))
+    const unattended = () => {
+      stopTimer()
+      stopTimer = within(UNATTENDED_MS)
+    }
+    caller.addEventListener('abort', unattended, { once: true })
+    const unfollow = followSignals(over, [stopping])
+    return {
+      signal: over.signal,
+      clear() {
+        stopTimer()
+        unfollow()
+        caller.removeEventListener('abort', unattended)
+      }
     }
   }
 

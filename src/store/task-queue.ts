@@ -17,11 +17,18 @@ const MAY_EXPIRE = sql<boolean>`state in ('queued', 'polling', 'paused')`
 const CLAIM_LOCK = 0x62696e67
 const KINDS: Record<TaskKind, number> = { image: 1, video: 2 }
 
+export interface LeftToOthers {
+  kinds: readonly TaskKind[]
+  dueBefore: number
+  pausedBefore: number
+}
+
 /**
  * Tasks as a queue: a row with `due_at` is the job. Several gateways may work on it; a task that is being submitted or
  * looked at names the worker that does, and is nobody else's until that worker gives it back or has ended.
  */
-export function createTaskQueue({ db, changes, engine }: Store) {
+export function createTaskQueue(store: Store) {
+  const { db, changes, engine } = store
   async function ofWorker(worker: string): Promise<Task[]> {
     const rows = await db.selectFrom('tasks').selectAll().where('worker', '=', worker).execute()
     return rows.map(fromRow)
@@ -78,14 +85,15 @@ export function createTaskQueue({ db, changes, engine }: Store) {
   return {
     /**
      * Claims tasks to look at, the longest due first.
-     * @param others what this worker can't look at itself: paused tasks of these kinds are left to other workers, until
-     *   they have been due since `dueBefore` or their time is over
+     * @param others what this worker can't look at itself: tasks of these kinds are left to other workers, until they
+     *   have been due since `dueBefore` (paused ones, of which others don't hear at once, `pausedBefore`) or their time is
+     *   over
      */
     async claimDue(
       worker: string,
       now: number,
       limit: number,
-      others: { kinds: readonly TaskKind[]; dueBefore: number } = { kinds: [], dueBefore: now }
+      others: LeftToOthers = { kinds: [], dueBefore: now, pausedBefore: now }
     ): Promise<Task[]> {
       // PostgreSQL may run a subquery once for each row, with `skip locked` giving other rows each time, and so more than
       // the limit; what is materialized runs once.
@@ -102,9 +110,9 @@ export function createTaskQueue({ db, changes, engine }: Store) {
               .$if(others.kinds.length > 0, (query) =>
                 query.where((eb) =>
                   eb.or([
-                    eb('state', '!=', 'paused'),
                     eb('kind', 'not in', others.kinds),
-                    eb('due_at', '<=', others.dueBefore),
+                    eb('due_at', '<=', others.pausedBefore),
+                    eb.and([eb('state', '!=', 'paused'), eb('due_at', '<=', others.dueBefore)]),
                     eb('deadline_at', '<=', now)
                   ])
                 )
@@ -207,6 +215,18 @@ export function createTaskQueue({ db, changes, engine }: Store) {
     /** Tasks that a worker has claimed. */
     ofWorker,
 
+    /** Whether other gateways work on this queue, too. */
+    async hasOthers(worker: string): Promise<boolean> {
+      const other = await db
+        .selectFrom('workers')
+        .select('id')
+        .where('id', '!=', worker)
+        .where('alive_until', '>', store.now())
+        .limit(1)
+        .executeTakeFirst()
+      return other !== undefined
+    },
+
     /** Queued tasks that only a caller in this worker would be told of. */
     async awaitedIn(worker: string): Promise<Task[]> {
       const rows = await db
@@ -230,16 +250,17 @@ export function createTaskQueue({ db, changes, engine }: Store) {
     },
 
     /**
-     * Creations of a kind in flight, those of them that Bing has accepted, and those that it had accepted and that ended
+     * Creations of a kind in flight besides one, those of them that Bing has accepted, and those that it had accepted and that ended
      * at `since` or later.
      */
     async countAtBing(
       kind: TaskKind,
-      since: number
+      since: number,
+      besides: string
     ): Promise<{ inFlight: number; accepted: number; ended: number }> {
       const { rows } = await sql<Record<'in_flight' | 'accepted' | 'ended', number>>`
         select
-          (select count(*) from tasks where ${IN_FLIGHT} and kind = ${kind}) as in_flight,
+          (select count(*) from tasks where ${IN_FLIGHT} and kind = ${kind} and id <> ${besides}) as in_flight,
           (select count(*) from tasks where ${LOOKED_AT} and kind = ${kind}) as accepted,
           (select count(*) from tasks where completed_at >= ${since} and upstream_id is not null and kind = ${kind}) as ended`.execute(
         db
@@ -301,21 +322,20 @@ export function createTaskQueue({ db, changes, engine }: Store) {
 
     /**
      * Makes waiting tasks due at once, when what they waited for has happened.
-     * @param options.spareRefused whether those wait on that Bing had no place for
+     * @param options.spareRefusedMs how long those may wait on at most that Bing had no place for; absent: not at all
      */
     async makeDue(
       state: 'queued' | 'paused',
       now: number,
-      { spareRefused = false }: { spareRefused?: boolean } = {}
+      { spareRefusedMs }: { spareRefusedMs?: number } = {}
     ): Promise<void> {
+      const isSpared = spareRefusedMs === undefined ? sql<boolean>`1 = 0` : WAITS_FOR_PLACE
+      const at = sql<number>`case when ${isSpared} then cast(${now + (spareRefusedMs ?? 0)} as bigint) else cast(${now} as bigint) end`
       await db
         .updateTable('tasks')
-        .set({ due_at: now })
+        .set({ due_at: at })
         .where(state === 'queued' ? QUEUED : sql<boolean>`${LOOKED_AT} and state = 'paused'`)
-        .where('due_at', '>', now)
-        .$if(spareRefused, (query) =>
-          query.where((eb) => eb.or([eb('error', 'is', null), sql<boolean>`not ${WAITS_FOR_PLACE}`]))
-        )
+        .where('due_at', '>', at)
         .execute()
     }
   }

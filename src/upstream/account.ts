@@ -50,8 +50,12 @@ export interface BoundAccount extends Account {
   bind(credential: string): void
 }
 
-/** As browsers do: longer ones are dropped, and a site has no more. Sites rotate values, not names. */
+/**
+ * As browsers do (RFC 6265bis, section 5.6): a cookie whose name and value have more bytes together is dropped, an attribute
+ * with more is ignored, and a site has no more cookies. Sites rotate values, not names.
+ */
 const MAX_COOKIE_LENGTH = 4096
+const MAX_ATTRIBUTE_LENGTH = 1024
 const MAX_COOKIES = 180
 
 /** Whose cookies an account holds. */
@@ -106,8 +110,12 @@ export function createAccount(baseUrls: readonly string[], site: AccountSite = B
       const kept = jar.serializeSync()?.cookies ?? []
       let added = 0
       for (const line of setCookie) {
-        const cookie = line.length > MAX_COOKIE_LENGTH ? undefined : Cookie.parse(line, { loose: true })
+        const cookie = Cookie.parse(line, { loose: true })
         if (cookie === undefined || cookie.key === '') continue
+        if (Buffer.byteLength(cookie.key + cookie.value) > MAX_COOKIE_LENGTH) continue
+        if (Buffer.byteLength(cookie.path ?? '') > MAX_ATTRIBUTE_LENGTH) cookie.path = null
+        // Attributes that nobody knows would be kept, whatever their length.
+        cookie.extensions = null
         const path = cookie.path ?? defaultPath(new URL(url).pathname)
         const isNew = !kept.some((other) => other.key === cookie.key && other.path === path)
         if (isNew && kept.length + added >= MAX_COOKIES) continue

@@ -28,6 +28,10 @@ const HEADERS_TIMEOUT_MS = 60_000
  */
 const EXCHANGE_MS = { page: 60_000, media: 15 * 60_000 }
 
+/** What is read of a redirect's body, for the sake of its connection. */
+const MAX_UNREAD_BYTES = 64 * 1024
+const UNREAD_MS = 1000
+
 export interface ProxySettings {
   /** `HTTPS_PROXY`: used for https and wss upstreams. */
   httpsProxy?: string
@@ -52,7 +56,7 @@ export interface UpstreamResponse {
   headers: Record<string, string>
   /** `Location`, made absolute. */
   location: string | undefined
-  /** Decoded, without a byte order mark. */
+  /** Decoded, without a byte order mark. Empty when a redirect has a `location`: nobody waits for what else it says. */
   text: string
   /** The URL that was asked. */
   url: string
@@ -78,6 +82,8 @@ export interface UpstreamHttpSettings {
   proxy?: ProxySettings
   /** Of connections: real time in a gateway, however fast its own clock runs. Default: the system's. */
   clock?: Clock
+  /** For a connection, and for a proxy's answer to CONNECT. Default: 10 s. */
+  connectTimeoutMs?: number
   /** Told of each finished exchange, for metrics and logs. Never gets a body, a query string or a header. */
   onExchange?: (exchange: {
     method: string
@@ -92,10 +98,11 @@ export function createUpstreamHttp({
   account,
   proxy = {},
   clock = systemClock,
+  connectTimeoutMs = CONNECT_TIMEOUT_MS,
   onExchange
 }: UpstreamHttpSettings): UpstreamHttp {
   const options = {
-    connect: { timeout: CONNECT_TIMEOUT_MS },
+    connect: { timeout: connectTimeoutMs },
     headersTimeout: HEADERS_TIMEOUT_MS,
     bodyTimeout: BODY_IDLE_MS,
     keepAliveTimeout: 30_000,
@@ -110,7 +117,7 @@ export function createUpstreamHttp({
           httpProxy: '',
           httpsProxy: proxy.httpsProxy,
           noProxy: proxy.noProxy ?? '',
-          clientFactory: tunnelClient
+          clientFactory: (url, own) => tunnelClient(url, { ...own, headersTimeout: connectTimeoutMs })
         })
   const reads = agent()
   // A kept connection may be closing just when a submit is written to it, and then nobody knows whether it arrived;
@@ -162,6 +169,21 @@ export function createUpstreamHttp({
       const answer = await unlessAborted(asked, signal)
       status = answer.statusCode
       stage = 'answering'
+      const setCookie = answer.headers['set-cookie']
+      // An answer to the old cookies must not overwrite those that replaced them meanwhile.
+      const keepCookies = () => {
+        if (withCookies && setCookie !== undefined && generation === account.generation)
+          account.keep(req.url, [setCookie].flat())
+      }
+      const headers = flatten(answer.headers)
+      if (status >= 300 && status < 400 && headers.location !== undefined) {
+        // All of it is in the head: an accepted submit must not be lost because the rest stalls.
+        letGo(answer.body, clock)
+        keepCookies()
+        delete headers['content-encoding']
+        delete headers['content-length']
+        return { status, headers, body: Buffer.alloc(0) }
+      }
       const chunks: Buffer[] = []
       let size = 0
       for await (const chunk of answer.body) {
@@ -172,11 +194,7 @@ export function createUpstreamHttp({
         }
         chunks.push(chunk)
       }
-      const setCookie = answer.headers['set-cookie']
-      // An answer to the old cookies must not overwrite those that replaced them meanwhile.
-      if (withCookies && setCookie !== undefined && generation === account.generation)
-        account.keep(req.url, [setCookie].flat())
-      const headers = flatten(answer.headers)
+      keepCookies()
       const coding = headers['content-encoding']
       if (coding === undefined) return { status, headers, body: Buffer.concat(chunks) }
       delete headers['content-encoding']
@@ -234,6 +252,15 @@ export function transportFailure(error: unknown, stage: TransportStage): Upstrea
   // Who let a connection come about does not block the region: a reset after that is an ordinary broken connection.
   if (stage === 'connecting' && has('ECONNRESET', 'EPIPE')) return new UpstreamError('T3', { cause: error })
   return new UpstreamError('T1', { cause: error })
+}
+
+/** Reads what nobody waits for, so that the connection can be used again; closes it when that is much or takes long. */
+function letGo(body: Dispatcher.ResponseData['body'], clock: Clock): void {
+  const stopTimer = clock.timer(UNREAD_MS, () => body.destroy())
+  void body
+    .dump({ limit: MAX_UNREAD_BYTES })
+    .catch(() => {})
+    .finally(stopTimer)
 }
 
 /** Row of an exchange whose time is over. */

@@ -7,7 +7,7 @@ export interface RetryOptions {
   signal: AbortSignal
   /** Asked before each repeat; `false` ends with the failure as it is (bytes of an answer have arrived, …). */
   mayRepeat?: (error: UpstreamError) => boolean
-  /** Told of each repeat, for the log. */
+  /** Told of each repeat when it begins, for the log. */
   onRepeat?: ((error: UpstreamError, attempt: number) => void) | undefined
   /** Waited for before each repeat; `false` ends with the failure as it is. */
   admit?: (() => Promise<boolean>) | undefined
@@ -40,7 +40,6 @@ export async function withRetries<T>(options: RetryOptions, attempt: () => Promi
       // Asked to wait for long, the caller is told so at once, and need not hold a connection open meanwhile.
       if (delay > own && delay > MOST_ASKED_WAIT_MS) throw error
       used.set(error.row, count + 1)
-      options.onRepeat?.(error, n)
       let isAdmitted: boolean
       try {
         await options.clock.sleep(delay * (1 + Math.random() * 0.25), options.signal)
@@ -50,6 +49,7 @@ export async function withRetries<T>(options: RetryOptions, attempt: () => Promi
         throw reason instanceof UpstreamError ? error : reason
       }
       if (!isAdmitted) throw error
+      options.onRepeat?.(error, n)
     }
   }
 }

@@ -245,6 +245,18 @@ t.test('what a circuit refuses was no call', async (t) => {
   t.equal(attribute(calls[0] as Span, 'error.type'), 'challenge_required')
 })
 
+t.test('a collector is sent no empty lists', async (t) => {
+  // So that the span which is left out is alone in its list.
+  process.env.OTEL_BSP_MAX_EXPORT_BATCH_SIZE = '1'
+  t.teardown(() => delete process.env.OTEL_BSP_MAX_EXPORT_BATCH_SIZE)
+  const collector = await startCollector(t)
+  const gateway = await traced(t, collector.url)
+  t.equal((await gateway.get('/unknown')).status, 404)
+  await gateway.app.close()
+  t.ok(collector.spans().length > 0)
+  for (const body of collector.bodies) t.not(JSON.parse(String(body)).resourceSpans.length, 0)
+})
+
 t.test('a collector that is away harms nothing', async (t) => {
   const gateway = await traced(t, 'http://127.0.0.1:1')
   const identity = await gateway.conversation()

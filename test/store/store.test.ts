@@ -133,8 +133,8 @@ onBothEngines(t, 'what is due is claimed once, the longest due first', async (t,
   t.strictSame(await tasks.overdue(100, 10), [], 'who is being looked at is not late')
   await tasks.release('w1')
   t.strictSame(await tasks.overdue(100, 10), [], 'nor is who is due to be looked at')
-  t.match(await tasks.countAtBing('video', 0), { inFlight: 3, accepted: 3, ended: 0 })
-  t.match(await tasks.countAtBing('image', 0), { inFlight: 0, accepted: 0, ended: 0 })
+  t.match(await tasks.countAtBing('video', 0, ''), { inFlight: 3, accepted: 3, ended: 0 })
+  t.match(await tasks.countAtBing('image', 0, ''), { inFlight: 0, accepted: 0, ended: 0 })
   t.equal(await tasks.countProcessing(), 3)
   t.strictSame(await tasks.countByState(), { polling: 3 })
 })
@@ -257,6 +257,35 @@ onBothEngines(t, 'what a task ends with is stored in one piece', async (t, { sto
   ])
   t.equal(deliveries.length, 2, 'an end is told once')
   t.equal((await store.db.selectFrom('limits').select('used').executeTakeFirstOrThrow()).used, 1)
+})
+
+onBothEngines(t, 'what a worker can not look at is left to others', async (t, { store }) => {
+  const tasks = createTaskStore(store)
+  const NOW = 100_000
+  for (const [id, dueAt, paused, deadlineAt] of [
+    ['just due', NOW - 2999, false, null],
+    ['nobody came', NOW - 3000, false, null],
+    ['paused, just due', NOW - 64_999, true, null],
+    ['paused, nobody came', NOW - 65_000, true, null],
+    ['paused, its time is over', NOW - 1, true, NOW]
+  ] as const) {
+    await stored(store, id, 'submitting')
+    await tasks.move(id, 'polling', { upstreamId: '4-x', dueAt, deadlineAt })
+    if (paused) await tasks.move(id, 'paused', { dueAt })
+  }
+  const claim = async (kinds: ('image' | 'video')[], worker: string) => {
+    const times = { dueBefore: NOW - 3000, pausedBefore: NOW - 65_000 }
+    return (await tasks.claimDue(worker, NOW, 9, { kinds, ...times })).map(({ id }) => id).sort()
+  }
+  t.equal(await tasks.hasOthers('w1'), false)
+  await createWorkerStore(store).renew('w2', 60_000)
+  t.equal(await tasks.hasOthers('w1'), true)
+  t.strictSame(await claim(['image', 'video'], 'w1'), [
+    'nobody came',
+    'paused, its time is over',
+    'paused, nobody came'
+  ])
+  t.strictSame(await claim(['image'], 'w2'), ['just due', 'paused, just due'], 'who can look takes all')
 })
 
 onBothEngines(t, 'workers and their leases', async (t, { store }) => {
@@ -386,8 +415,11 @@ onBothEngines(t, 'what waits for a place at Bing', async (t, { store }) => {
     const rows = await store.db.selectFrom('tasks').select('id').where('due_at', '<=', 2000).execute()
     return rows.map(({ id }) => id).sort()
   }
-  await tasks.makeDue('queued', 2000, { spareRefused: true })
+  await tasks.makeDue('queued', 2000, { spareRefusedMs: 1000 })
   t.strictSame(await due(), ['plain', 'put off'], 'is not had by another cookie')
+  t.equal((await tasks.get('refused'))?.dueAt, 3000, 'but whatever else put it off is over')
+  await tasks.makeDue('queued', 2000, { spareRefusedMs: 5000 })
+  t.equal((await tasks.get('refused'))?.dueAt, 3000, 'nothing is put off by it')
   await tasks.makeDue('queued', 2000)
   t.strictSame(await due(), ['plain', 'put off', 'refused'])
 
@@ -407,7 +439,7 @@ onBothEngines(t, 'what waits for a place at Bing', async (t, { store }) => {
   await tasks.move('plain', 'polling', { upstreamId: '4-a' })
   await tasks.move('refused', 'polling', { upstreamId: '4-b' })
   await tasks.move('refused', 'completed', { completedAt: 3000 })
-  t.strictSame(await tasks.countAtBing('video', 3000), { inFlight: 2, accepted: 1, ended: 1 })
-  t.strictSame(await tasks.countAtBing('video', 3001), { inFlight: 2, accepted: 1, ended: 0 })
-  t.strictSame(await tasks.countAtBing('image', 0), { inFlight: 0, accepted: 0, ended: 0 })
+  t.strictSame(await tasks.countAtBing('video', 3000, 'put off'), { inFlight: 1, accepted: 1, ended: 1 })
+  t.strictSame(await tasks.countAtBing('video', 3001, ''), { inFlight: 2, accepted: 1, ended: 0 })
+  t.strictSame(await tasks.countAtBing('image', 0, ''), { inFlight: 0, accepted: 0, ended: 0 })
 })

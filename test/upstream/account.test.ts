@@ -172,8 +172,14 @@ t.test('a site can not fill the jar', async (t) => {
   for (let n = 0; n < 300; n++) account.keep(`${BING}/p${n}/`, ['same=x'])
   const { length } = JSON.parse(account.save() ?? '').cookies
   t.equal(length, 180)
-  account.keep(BING, ['_U=rotated; Domain=.bing.com', `n0_0=${'y'.repeat(5000)}; Domain=.bing.com`])
+  account.keep(BING, ['_U=rotated; Domain=.bing.com', `n0_0=${'y'.repeat(4093)}; Domain=.bing.com; Path=/`])
   t.match(account.cookieHeader(BING), /^_U=rotated; n0_0=x;/, 'what is there is still renewed')
+  const attributes = `Domain=.bing.com; Path=/; Comment=${'c'.repeat(900)}`
+  account.keep(BING, [`n0_0=${'y'.repeat(4092)}; ${attributes}`])
+  t.match(account.cookieHeader(BING), `n0_0=${'y'.repeat(4092)};`, 'attributes are no part of its length')
+  t.notMatch(account.save(), 'ccc', 'and those that nobody knows are not kept')
+  account.keep(BING, [`long=1; Path=/${'p'.repeat(1024)}`])
+  t.notMatch(account.save(), 'ppp', 'nor are long ones')
   account.keep(BING, ['n0_0=; Domain=.bing.com; Path=/; Max-Age=0'])
   account.keep(BING, ['late=1; Domain=.bing.com; Path=/'])
   t.match(account.cookieHeader(BING), /; late=1$/, 'and what went makes room')

@@ -185,7 +185,8 @@ t.test('a proxy that makes no tunnel', async (t) => {
       .on('error', () => {})
       .once('data', () => {
         asked++
-        socket.end(answer)
+        if (answer === 'reset') socket.resetAndDestroy()
+        else socket.end(answer)
       })
   }).listen(0, '127.0.0.1')
   await once(proxy, 'listening')
@@ -196,9 +197,9 @@ t.test('a proxy that makes no tunnel', async (t) => {
     await http.close()
     proxy.close()
   })
-  for (const status of ['', 403, 407, 502])
+  for (const status of ['', 'reset', 'garbage', 403, 407, 502])
     for (const method of ['GET', 'POST'] as const) {
-      answer = status === '' ? '' : `HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`
+      answer = typeof status === 'string' ? status : `HTTP/1.1 ${status} No\r\ncontent-length: 0\r\n\r\n`
       asked = 0
       const error = await http
         .request({ method, url, signal: AbortSignal.timeout(20_000) })
@@ -208,6 +209,101 @@ t.test('a proxy that makes no tunnel', async (t) => {
       t.equal(asked, 1, 'and it is asked once')
       t.notMatch(JSON.stringify(error, Object.getOwnPropertyNames(error)), /hunter2/)
     }
+})
+
+t.test('a proxy that resets each connection is no blocked region', async (t) => {
+  const proxy = createNetServer((socket) => socket.on('error', () => {}).resetAndDestroy())
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  const httpsProxy = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  const url = 'https://upstream.example/'
+  const http = createUpstreamHttp({ account: createAccount([url]), proxy: { httpsProxy } })
+  const error = await http.request({ method: 'POST', url, signal: never }).catch((error: unknown) => error)
+  t.match(error, { row: 'T1' })
+  t.ok(surelyNotSent(error))
+  await http.close()
+  proxy.close()
+  await once(proxy, 'close')
+  const gone = createUpstreamHttp({ account: createAccount([url]), proxy: { httpsProxy } })
+  const refused = await gone.request({ method: 'POST', url, signal: never }).catch((error: unknown) => error)
+  t.match(refused, { row: 'T1' }, 'nor is one that is not there')
+  t.ok(surelyNotSent(refused))
+  await gone.close()
+})
+
+t.test('a proxy that never answers is no connection', async (t) => {
+  const proxy = createNetServer((socket) => socket.on('error', () => {}).resume())
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  const httpsProxy = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  const url = 'https://upstream.example/'
+  const http = createUpstreamHttp({
+    account: createAccount([url]),
+    proxy: { httpsProxy },
+    clock: handClock(),
+    connectTimeoutMs: 100
+  })
+  t.teardown(async () => {
+    await http.close()
+    proxy.close()
+  })
+  for (const method of ['GET', 'POST'] as const) {
+    const error = await http
+      .request({ method, url, signal: AbortSignal.timeout(20_000) })
+      .catch((error: unknown) => error)
+    t.match(error, { row: 'T2' }, method)
+    t.ok(surelyNotSent(error), 'nobody was sent anything')
+  }
+})
+
+t.test('nobody waits for the body of a redirect', async (t) => {
+  const clock = handClock()
+  const sockets: Socket[] = []
+  let body = ''
+  const server = createNetServer((socket) => {
+    sockets.push(socket)
+    socket
+      .on('error', () => {})
+      .on('data', () => {
+        socket.write(
+          `HTTP/1.1 302 Found\r\nlocation: /images/create?id=1\r\nset-cookie: a=b\r\ncontent-length: 9\r\n\r\n${body}`
+        )
+      })
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  t.teardown(() => server.close())
+  for (const [name, part] of [
+    ['stalls', ''],
+    ['stalls midway', 'four']
+  ] as const)
+    for (const method of ['GET', 'POST'] as const) {
+      body = part
+      const account = createAccount([url])
+      const http = createUpstreamHttp({ account, clock })
+      const answer = await http.request({ method, url, signal: AbortSignal.timeout(20_000) })
+      t.match(answer, { status: 302, location: `${url}images/create?id=1`, text: '' }, `${name}, ${method}`)
+      t.equal(account.cookieHeader(url), 'a=b', 'its cookies are kept')
+      const socket = sockets.at(-1) as Socket
+      const closed = once(socket, 'close')
+      clock.pass(1000)
+      await closed
+      t.pass('its connection is closed at last')
+      await http.close()
+    }
+
+  body = 'all of it'
+  sockets.length = 0
+  const http = createUpstreamHttp({ account: createAccount([url]), clock })
+  for (let n = 0; n < 3; n++) {
+    t.equal((await http.request({ url, signal: never })).status, 302)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  t.equal(sockets.length, 1, 'or used again, where all has come')
+  t.match(
+    await http.bytes({ maxBytes: 5, url, signal: never }),
+    { status: 302, headers: { location: '/images/create?id=1' }, body: Buffer.alloc(0) },
+    'media, too'
+  )
+  await http.close()
 })
 
 t.test('encoded answers are decoded', async (t) => {

@@ -20,7 +20,8 @@ export type PollVerdict =
   | { kind: 'hollow' }
   /** `said`: Bing's own words, for the log. */
   | { kind: 'failed'; row: FailureId; said?: string }
-  | { kind: 'signed-out' }
+  /** Nobody seems to be signed in. `row`: what to end with when a fresh session does not help; default I20. */
+  | { kind: 'signed-out'; row?: FailureId }
 
 /** How one kind of creation is looked at. */
 export interface LookRules {
@@ -71,7 +72,7 @@ export async function lookAtCreation(
       )
     case 'signed-out': {
       const bootstraps = job.memory.bootstraps ?? 0
-      if (bootstraps >= MAX_BOOTSTRAPS) throw lost ?? new UpstreamError('I20')
+      if (bootstraps >= MAX_BOOTSTRAPS) throw lost ?? new UpstreamError(verdict.row ?? 'I20')
       await session.renew(visit, signal).catch((error: unknown) => {
         throw signedOut(error, rules.signedOutRow)
       })

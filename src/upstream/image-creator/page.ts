@@ -24,8 +24,9 @@ import {
  * scripts compare with "less than".
  */
 const MAX_OPEN_TAGS = 2000
+/** Comments too: wherever the parser may begin to make something. */
 const MAX_TAGS = 100_000
-/** For each tag, those that are open around it, taken together. */
+/** For each tag and text, the tags that are open around it, taken together. */
 const MAX_NESTING = 20_000_000
 
 /** What a Creator page says about the visitor. */
@@ -129,11 +130,14 @@ export function textRow(text: string): FailureId | undefined {
   return ERROR_TEXTS.find((entry) => entry.text.test(words))?.row
 }
 
+const PARSING = { blockTextElements: { script: false, style: false } }
+
 /** Parses HTML, with the content of `noscript` as elements and that of scripts and styles as nothing. */
 export function parsePage(html: string): HTMLElement {
-  if (isTooDeep(html)) throw new UpstreamError('T11', { cause: new Error('page: more tags than a page has') })
   const ended = withoutUnended(withoutUnended(html, '<!--', '-->'), '<![CDATA[', ']]>')
-  return parse(ended, { blockTextElements: { script: false, style: false } })
+  if (isTooMuch(ended))
+    throw new UpstreamError('T11', { cause: new Error('page: more tags than a page has') })
+  return parse(ended, PARSING)
 }
 
 /** Leaves out beginnings without an end: the parser would look for one from each of them, through all of the page. */
@@ -202,19 +206,29 @@ function cookieSafe(value: string | undefined): string | undefined {
   return value !== undefined && /^[\x21-\x3a\x3c-\x7e]{1,256}$/.test(value) ? value : undefined
 }
 
-const TAG = /<(\/?)([a-z][^\s/>]*)/gi
-const VOID = /^(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)$/i
+const MARKUP = /<[a-z/!]/gi
 
-function isTooDeep(html: string): boolean {
-  let open = 0
+/**
+ * Which tags are open where, only the parser knows: no other reading of hostile markup agrees with its own. So it reads
+ * the page, and leaves tags without an end as they are, which takes time in proportion to the page. Taking them out is what
+ * takes the square of it.
+ */
+function isTooMuch(html: string): boolean {
   let tags = 0
+  for (const _ of html.matchAll(MARKUP)) tags += 1
+  if (tags > MAX_TAGS) return true
+  // No more than that can be open in it.
+  return tags > MAX_OPEN_TAGS && isTooDeep(parse(html, { ...PARSING, parseNoneClosedTags: true }))
+}
+
+function isTooDeep(page: HTMLElement): boolean {
   let nesting = 0
-  for (const [, slash, name = ''] of html.matchAll(TAG)) {
-    tags += 1
-    if (slash === '/') open = Math.max(0, open - 1)
-    else if (!VOID.test(name)) open += 1
-    nesting += open
-    if (open > MAX_OPEN_TAGS || tags > MAX_TAGS || nesting > MAX_NESTING) return true
+  let level: HTMLElement['childNodes'] = page.childNodes
+  for (let depth = 1; level.length > 0; depth++) {
+    nesting += depth * level.length
+    if (nesting > MAX_NESTING) return true
+    level = level.flatMap(({ childNodes }) => childNodes)
+    if (depth > MAX_OPEN_TAGS) return true
   }
   return false
 }

@@ -42,7 +42,7 @@ export function readImagePoll(body: string, context: ImagePollContext): PollVerd
   if (json !== undefined)
     return readMessage(json) ?? readG3(json, context) ?? { kind: 'pending', json: false }
   if (body.includes(STATUS_PAGE)) return { kind: 'pending', json: false }
-  if (isSignedOut(body) || isChallengeBeside(body, context.prompt)) return { kind: 'signed-out' }
+  if (isSignedOut(body)) return { kind: 'signed-out' }
   return readPage(parsePage(body), body, context)
 }
 
@@ -68,6 +68,7 @@ export function parseJsonObject(text: string): Record<string, unknown> | undefin
 function readPage(page: HTMLElement, body: string, context: ImagePollContext): PollVerdict {
   const { prompt, model } = context
   const pictures = picturesOf(page, context)
+  if (pictures.length === 0 && isChallengeBeside(body, prompt)) return { kind: 'signed-out', row: 'I17' }
   const row = errorTextRow(page, { prompt, panelsOnly: pictures.length > 0 })
   if (row !== undefined) return { kind: 'failed', row }
   const quoted = parseJsonObject(page.querySelector('[data-results]')?.getAttribute('data-results') ?? '')

@@ -21,6 +21,7 @@ const MAX_REDIRECTS = 5
 const LANDING_TRIES_MS = [8000, 12_000] as const
 /** `Retry-After` of a landing page that did not come, in seconds. */
 const LATE_RETRY_S = 30
+
 /** A visit to the Creator that calls of any number of jobs share. */
 export interface PageSession {
   /** Page impression id for submit and poll URLs; absent when the landing page showed none. */
@@ -129,7 +130,7 @@ export function createCreatorSession({
         })
       const limit = deadline(connectionClock, ms, isLate, signal)
       try {
-        return await unlessAborted(visit(limit.signal), limit.signal)
+        return await visit(limit.signal)
       } catch (error) {
         if (signal.aborted || error !== limit.signal.reason) throw error
         late = error

@@ -55,7 +55,8 @@ function readJson(json: Record<string, unknown>, body: string, context: VideoPol
 function readPage(body: string, context: VideoPollContext): PollVerdict {
   const video = videoIn(body, [VIDEO_ATTRIBUTE], context)
   if (video !== undefined) return ready(video, context)
-  if (isSignedOut(body) || isChallengeBeside(body, context.prompt)) return { kind: 'signed-out' }
+  if (isSignedOut(body)) return { kind: 'signed-out' }
+  if (isChallengeBeside(body, context.prompt)) return { kind: 'signed-out', row: 'I17' }
   const page = parsePage(body)
   const row = errorTextRow(page, { prompt: context.prompt }) ?? videoTextRow(page, context.prompt)
   return row === undefined

@@ -566,6 +566,78 @@ t.test('pictures have the time that is left for the answer', async (t) => {
   t.notOk(waits.includes(15_000), 'and no more')
 })
 
+t.test('pictures are copied although their caller has left', async (t) => {
+  const { clock, done } = watchedClock(77_000)
+  const { sim, conversation, post, listen } = await started(t, { clock, config: { CHAT_TIMEOUT_MS: 77_000 } })
+  const url = await listen()
+  const identity = await conversation()
+  const cases = [
+    { name: 'before the copy began', turn: { followupsDelayMs: 600_000 }, leaveAt: done },
+    { name: 'while it ran', turn: {}, leaveAt: () => until(() => sim.counts['copilot.picture'] === 2) }
+  ]
+  for (const [invocationId, { name, turn, leaveAt }] of cases.entries()) {
+    sim.set('copilot.turn', { plain: true, image: 'always', ...turn })
+    sim.set('copilot.picture', { delayMs: 300 })
+    const body = { ...identity, prompt: 'Draw a fox', invocationId }
+    const gone = new AbortController()
+    const left = fetch(`${url}/chatgpt`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: gone.signal
+    })
+    left.catch(() => {})
+    await leaveAt()
+    gone.abort()
+    let repeat = await post('/chatgpt', body)
+    // The answer is not stored yet.
+    for (let tries = 0; repeat.status === 409 && tries < 1000; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      repeat = await post('/chatgpt', body)
+    }
+    t.strictSame([repeat.status, repeat.headers['idempotency-replayed']], [200, 'true'], name)
+    t.match(repeat.json.attachments, [{ contentType: 'image/png', width: 1024 }], name)
+    t.notOk('preview' in (repeat.json.attachments?.[0] ?? {}), name)
+  }
+  t.equal(sim.counts['copilot.questions'], 2)
+})
+
+t.test('a repeat that waits for the pace', async (t) => {
+  const early = { end: 'close', endAt: 'start' } as const
+  const repeats = (log: string) => log.split('"turn repeated"').length - 1
+
+  await t.test('is waiting, not being answered', async (t) => {
+    const { sim, conversation, post, log } = await started(t, {
+      speed: 30,
+      config: { COPILOT_TURNS_PER_MINUTE: 1, CHAT_TIMEOUT_MS: 180_000 }
+    })
+    const identity = await conversation()
+    sim.enqueue('copilot.turn', early)
+    const { status, headers } = await post('/chatgpt', { ...identity, prompt: 'Hi' })
+    t.equal(status, 200)
+    const [, upstream, queue] = /^upstream;dur=([\d.]+), queue;dur=([\d.]+)/.exec(
+      String(headers['server-timing'])
+    ) ?? ['', '', '']
+    // A minute is two seconds here.
+    t.ok(Number(queue) > 1000, `it waited: ${queue} ms`)
+    t.ok(Number(upstream) > 0, 'the rest is as it was')
+    t.equal(repeats(log()), 1)
+  })
+
+  await t.test('is none when it would come too late', async (t) => {
+    const { sim, conversation, post, log } = await started(t, {
+      speed: 10,
+      config: { COPILOT_TURNS_PER_MINUTE: 1, CHAT_TIMEOUT_MS: 55_000 }
+    })
+    const identity = await conversation()
+    sim.set('copilot.turn', early)
+    const { status, json } = await post('/chatgpt', { ...identity, prompt: 'Hi' })
+    t.strictSame([status, json.error.code], [503, 'hub_closed'])
+    t.equal(sim.counts['copilot.questions'], 1)
+    t.equal(repeats(log()), 0, 'nor does the log tell of one')
+  })
+})
+
 t.test('repeats wait for their turn in the minute', async (t) => {
   const { sim, conversation, post } = await started(t, {
     speed: 30,

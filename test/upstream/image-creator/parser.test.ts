@@ -385,13 +385,24 @@ t.test('pages that no browser would be shown are not parsed', async (t) => {
     ['too many tags', '<b>x</b>'.repeat(50_001)],
     ['many in a depth', deep(1900, '<b>x</b>'.repeat(6000))],
     ['without an end, too', deep(1900, '<img src="x">'.repeat(11_000))],
-    ['where a comment hides a script', `<!--<script>-->${deep(1900, '<b>x</b>'.repeat(6000))}`]
-  ] as const)
+    ['where a comment hides a script', `<!--<script>-->${deep(1900, '<b>x</b>'.repeat(6000))}`],
+    ['where ends are cut off', '</x<div>'.repeat(30_000)],
+    ['where ends are words of attributes', '<div a="</b>">'.repeat(30_000)],
+    ['where ends are in comments', '<!--</div></div>--><div>'.repeat(30_000)],
+    ['where ends come in the wrong order', '<div><span></div></span>'.repeat(20_000)],
+    ['many texts in a depth', deep(1900, 'x<!---->'.repeat(20_000))],
+    ['many comments', 'x<!---->'.repeat(100_001)]
+  ] as const) {
+    const startedAt = performance.now()
     t.equal(await rowOf(Promise.resolve().then(() => parsePage(html))), 'T11', what)
+    t.ok(performance.now() - startedAt < 5000, `${what}: at once`)
+  }
   const wide = `<body>${'<b>x</b> '.repeat(49_000)}<p>outage</p></body>`
   t.ok(errorTextRow(parsePage(wide), { prompt: '' }) === undefined, 'a wide one is read')
   t.ok(
     parsePage(`<script>${'i<n;'.repeat(1500)}</script>${'<p><b>x</b></p>'.repeat(2000)}`),
     'a long script is none'
   )
+  const rows = '<tr><td>x<td><a href="</a>">y</a><!--</tr>-->'.repeat(3000)
+  t.ok(parsePage(`<table>${rows}</table>`), 'nor are many tags that need no end')
 })
