@@ -16,9 +16,10 @@ const MAX_REDIRECTS = 5
 /**
  * Times of the landing page, from the connection to the last byte (row T4), in milliseconds. Whoever wants to create
  * something waits for it, so it gets less than any other page; and a second try, because perhaps only one connection, or
- * one of Bing's servers, is stuck. The first one has been given up by then.
+ * one of Bing's servers, is stuck. The first one has been given up by then; it has more time than a connection may take
+ * (row T2), which is trouble of its own.
  */
-const LANDING_TRIES_MS = [8000, 12_000] as const
+const LANDING_TRIES_MS = [12_000, 8000] as const
 /** `Retry-After` of a landing page that did not come, in seconds. */
 const LATE_RETRY_S = 30
 

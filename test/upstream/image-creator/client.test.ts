@@ -260,7 +260,7 @@ t.test('bootstrap', async (t) => {
     const callers = [open(), open()]
     await relay.asked(1)
     callers.push(open())
-    connectionClock.pass(7999)
+    connectionClock.pass(11_999)
     t.equal(relay.connections, 1, 'nothing is asked for twice at once')
     connectionClock.pass(1)
     for (const visit of await Promise.all(callers)) t.ok(visit.ig)
@@ -277,10 +277,10 @@ t.test('bootstrap', async (t) => {
     relay.stuck = 2
     const callers = [open(), open()].map((call) => rowOf(call))
     await relay.asked(1)
-    connectionClock.pass(8000)
+    connectionClock.pass(12_000)
     await relay.asked(2)
     callers.push(rowOf(open()))
-    connectionClock.pass(11_999)
+    connectionClock.pass(7999)
     await new Promise((resolve) => setTimeout(resolve, 20))
     t.equal(await Promise.race([callers[0], 'waits']), 'waits')
     connectionClock.pass(1)
